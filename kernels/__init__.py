@@ -1,0 +1,20 @@
+"""Forward and VJP kernels: the mathematics that nbgrad runs.  Reading this file is reading the catalogue."""
+
+from nbgrad.kernels import (
+    arithmetic,
+    casting,
+    comparison,
+    cumulative,
+    exponential,
+    hyperbolic,
+    indexing,
+    linalg,
+    reduction,
+    roots,
+    rounding,
+    selection,
+    shape,
+    sorting,
+    special,
+    trigonometric,
+)

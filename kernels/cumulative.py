@@ -1,0 +1,69 @@
+"""Cumulative operations along an axis, all of them first-order linear recurrences."""
+
+import numpy
+
+from nbgrad.kernels.shape import concatenate, slice_
+from nbgrad.primitive import full, structural
+
+
+def flip(x, axis):
+    """An axis reversed."""
+    return slice_(x, spec=tuple((n - 1 if n else 0, -1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape)))
+
+
+def shift(x, axis, first):
+    """x one step later along an axis, with `first` in front."""
+    n = x.shape[axis]
+    if n == 0:
+        return x
+    head = tuple((0, 1, 1) if i == axis else (0, 1, m) for i, m in enumerate(x.shape))
+    rest = tuple((0, 1, n - 1) if i == axis else (0, 1, m) for i, m in enumerate(x.shape))
+    start = full(tuple(count for _, _, count in head), first, x.dtype)
+    return concatenate(start, slice_(x, spec=rest), axis=axis)
+
+
+@structural("array", reference=lambda x, axis: numpy.cumsum(x, axis=axis, dtype=x.dtype))
+def cumsum(x, *, axis):
+    """Sums of the elements up to and with each."""
+    return x.shape, x.dtype
+
+
+@cumsum.vjp
+def cumsum_vjp(g, axis):
+    return flip(cumsum(flip(g, axis), axis=axis), axis)
+
+
+@structural("array", reference=lambda x, axis: numpy.cumprod(x, axis=axis, dtype=x.dtype))
+def cumprod(x, *, axis):
+    """Products of the elements up to and with each."""
+    return x.shape, x.dtype
+
+
+@cumprod.vjp
+def cumprod_vjp(g, x, y, axis):
+    # dL/dx_k = (product before k) * s_k with s_k = g_k + x_{k+1} s_{k+1}: no division, so zeros do no harm.
+    later = flip(shift(flip(x, axis), axis, 0.0), axis)
+    s = flip(recurrence(flip(later, axis), flip(g, axis), axis=axis), axis)
+    return shift(y, axis, 1.0) * s
+
+
+def _recurrence(x1, x2, axis):
+    a, b = numpy.moveaxis(x1, axis, 0), numpy.moveaxis(x2, axis, 0)
+    out = numpy.empty_like(b)
+    previous = 0
+    for t in range(len(b)):
+        previous = out[t] = a[t] * previous + b[t]
+    return numpy.ascontiguousarray(numpy.moveaxis(out, 0, axis))
+
+
+@structural("array", reference=_recurrence)
+def recurrence(x1, x2, *, axis):
+    """y_t = x1_t y_{t-1} + x2_t with y_{-1} = 0."""
+    return x2.shape, x2.dtype
+
+
+@recurrence.vjp
+def recurrence_vjp(g, y, x1, axis):
+    later = flip(shift(flip(x1, axis), axis, 0.0), axis)
+    c = flip(recurrence(flip(later, axis), flip(g, axis), axis=axis), axis)
+    return c * shift(y, axis, 0.0), c

@@ -1,0 +1,100 @@
+"""Reductions over axes.  The result lacks the reduced axes; `keepdims` is a reshape on top."""
+
+import numpy
+
+from nbgrad import shapes
+from nbgrad.dtypes import BOOL, INT64
+from nbgrad.kernels.cumulative import cumprod, flip, shift
+from nbgrad.kernels.selection import where
+from nbgrad.kernels.shape import broadcast_to, reshape, transpose
+from nbgrad.primitive import structural
+
+
+def _reduced(x, axes):
+    return shapes.without(x.shape, axes)
+
+
+def _spread(g, x, axes):
+    """g, which lacks the reduced axes, in the shape of x."""
+    return broadcast_to(reshape(g, shape=shapes.kept(x.shape, axes)), shape=x.shape)
+
+
+@structural("reduction", reference=lambda x, axes: numpy.sum(x, axis=axes, dtype=x.dtype))
+def sum(x, *, axes):
+    """Sum, blocked so that its error is that of pairwise summation."""
+    return _reduced(x, axes), x.dtype
+
+
+@sum.vjp
+def sum_vjp(g, x, axes):
+    return _spread(g, x, axes)
+
+
+@structural("reduction", reference=lambda x, axes: numpy.prod(x, axis=axes, dtype=x.dtype))
+def prod(x, *, axes):
+    """Product."""
+    return _reduced(x, axes), x.dtype
+
+
+@prod.vjp
+def prod_vjp(g, x, axes):
+    # The product of all others, without a division, so that zeros in x do no harm.
+    others = tuple(i for i in range(len(x.shape)) if i not in axes)
+    order = others + axes
+    moved = transpose(x, axes=order)
+    flat = reshape(moved, shape=(*(x.shape[i] for i in others), shapes.size(x.shape[i] for i in axes)))
+    last = len(others)
+    left, right = exclusive_cumprod(flat), flip(exclusive_cumprod(flip(flat, last)), last)
+    rest = reshape(left * right, shape=moved.shape)
+    back = [0] * len(order)
+    for i, a in enumerate(order):
+        back[a] = i
+    return _spread(g, x, axes) * transpose(rest, axes=tuple(back))
+
+
+def exclusive_cumprod(x):
+    """Products of the elements before each along the last axis; 1 for the first."""
+    return shift(cumprod(x, axis=len(x.shape) - 1), len(x.shape) - 1, 1.0)
+
+
+@structural("reduction", reference=lambda x, axes: numpy.max(x, axis=axes))
+def max(x, *, axes):
+    """Largest element; nan if there is one."""
+    return _reduced(x, axes), x.dtype
+
+
+@structural("reduction", reference=lambda x, axes: numpy.min(x, axis=axes))
+def min(x, *, axes):
+    """Smallest element; nan if there is one."""
+    return _reduced(x, axes), x.dtype
+
+
+@max.vjp
+@min.vjp
+def extremum_vjp(g, y, x, axes):
+    ties = where(x == _spread(y, x, axes), _spread(g * 0.0 + 1.0, x, axes), 0.0)
+    return _spread(g / sum(ties, axes=axes), x, axes) * ties
+
+
+@structural("reduction", reference=lambda x, axes: numpy.any(x, axis=axes), differentiable=False)
+def any(x, *, axes):
+    """Whether any element is true."""
+    return _reduced(x, axes), BOOL
+
+
+@structural("reduction", reference=lambda x, axes: numpy.all(x, axis=axes), differentiable=False)
+def all(x, *, axes):
+    """Whether all elements are true."""
+    return _reduced(x, axes), BOOL
+
+
+@structural("array", reference=lambda x, axis: numpy.argmax(x, axis=axis), differentiable=False)
+def argmax(x, *, axis):
+    """Index of the first largest element (of the first nan, if there is one)."""
+    return _reduced(x, (axis,)), INT64
+
+
+@structural("array", reference=lambda x, axis: numpy.argmin(x, axis=axis), differentiable=False)
+def argmin(x, *, axis):
+    """Index of the first smallest element (of the first nan, if there is one)."""
+    return _reduced(x, (axis,)), INT64

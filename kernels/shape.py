@@ -1,0 +1,152 @@
+"""Shape: views (reshape, transpose, slice, broadcast) and their adjoints (embed, concatenate, assignment).
+
+A slice is written as one ``(start, step, count)`` per axis with 0 <= start and a step that may be
+negative: the form in which its adjoint is the same triple read the other way.
+"""
+
+import numpy
+
+from nbgrad import shapes
+from nbgrad.errors import ShapeError
+from nbgrad.primitive import Primitive, full, structural
+
+
+def as_index(spec):
+    """The tuple of Python slices that a spec of triples stands for."""
+    return tuple(_slice(*triple) for triple in spec)
+
+
+def _slice(start, step, count):
+    stop = start + step * count
+    return slice(start, stop if stop >= 0 else None, step)
+
+
+@structural("view", reference=lambda x, shape: x.reshape(shape))
+def reshape(x, *, shape):
+    """The same elements in C order under another shape."""
+    return shape, x.dtype
+
+
+@reshape.vjp
+def reshape_vjp(g, x):
+    return reshape(g, shape=x.shape)
+
+
+@structural("view", reference=lambda x, axes: x.transpose(axes))
+def transpose(x, *, axes):
+    """Axis i of the result is axis axes[i] of x."""
+    return tuple(x.shape[a] for a in axes), x.dtype
+
+
+@transpose.vjp
+def transpose_vjp(g, axes):
+    inverse = [0] * len(axes)
+    for i, a in enumerate(axes):
+        inverse[a] = i
+    return transpose(g, axes=tuple(inverse))
+
+
+@structural("view", reference=lambda x, shape: numpy.broadcast_to(x, shape))
+def broadcast_to(x, *, shape):
+    """x repeated along new axes and along axes of extent 1."""
+    if shapes.broadcast([x.shape, shape]) != shape:
+        raise ShapeError(f"broadcast_to: an array of shape {x.shape} cannot become {shape}")
+    return shape, x.dtype
+
+
+@broadcast_to.vjp
+def broadcast_to_vjp(g, x):
+    return sum_to(g, x.shape)
+
+
+@structural("view", reference=lambda x, spec: x[as_index(spec)])
+def slice_(x, *, spec):
+    """Elements start, start + step, ... of every axis."""
+    return tuple(count for _, _, count in spec), x.dtype
+
+
+@slice_.vjp
+def slice_vjp(g, x, spec):
+    return embed(g, shape=x.shape, spec=spec)
+
+
+def _embed(x, shape, spec):
+    out = numpy.zeros(shape, x.dtype)
+    out[as_index(spec)] = x
+    return out
+
+
+@structural("update", reference=_embed)
+def embed(x, *, shape, spec):
+    """Zeros of `shape` with x in the elements that `spec` names: the adjoint of a slice."""
+    return shape, x.dtype
+
+
+@embed.vjp
+def embed_vjp(g, spec):
+    return slice_(g, spec=spec)
+
+
+def _set_slice(x1, x2, spec):
+    out = x1.copy()
+    out[as_index(spec)] = x2
+    return out
+
+
+@structural("update", reference=_set_slice)
+def set_slice(x1, x2, *, spec):
+    """x1 with the elements that `spec` names replaced by x2."""
+    return x1.shape, x1.dtype
+
+
+@set_slice.vjp
+def set_slice_vjp(g, x2, spec):
+    return set_slice(g, full(x2.shape, 0, g.dtype), spec=spec), slice_(g, spec=spec)
+
+
+@structural("update", reference=lambda *xs, axis: numpy.concatenate(xs, axis))
+def concatenate(*xs, axis):
+    """Arrays one after another along an axis."""
+    first = xs[0].shape
+    return (*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype
+
+
+@concatenate.vjp
+def concatenate_vjp(g, xs, axis):
+    cotangents, start = [], 0
+    for x in xs:
+        spec = tuple((start, 1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape))
+        cotangents.append(slice_(g, spec=spec))
+        start += x.shape[axis]
+    return tuple(cotangents)
+
+
+def _add_n(*xs):
+    out = xs[0].copy()
+    for x in xs[1:]:
+        out += x
+    return out
+
+
+add_n = Primitive("add_n", "elementwise", reference=_add_n, domain="any", expression=" + ",
+                  doc="Sum of any number of arrays of one shape, left to right.")  # fmt: skip
+
+
+@add_n.vjp
+def add_n_vjp(g, xs):
+    return (g,) * len(xs)
+
+
+def sum_to(g, shape):
+    """g summed over the axes that broadcasting from `shape` added or stretched."""
+    from nbgrad.kernels.reduction import sum
+
+    if g.shape == shape:
+        return g
+    extra = len(g.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1 and g.shape[extra + i] != 1)
+    if axes:
+        g = sum(g, axes=axes)
+    return g if g.shape == shape else reshape(g, shape=shape)
+
+

@@ -1,0 +1,153 @@
+"""The reverse sweep: order, multiply by VJP rules, accumulate, undo broadcasting."""
+
+from nbgrad import dtypes, graph, shapes
+from nbgrad.errors import MissingRuleError, describe
+
+#: How cotangents that meet in one node are summed.
+ADD_N, TREE, ACCUMULATE = 0, 1, 2
+
+
+def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False):
+    """Cotangents of `inputs`, a list with None where nothing differentiable connects them to `outputs`.
+
+    Parameters
+    ----------
+    outputs, seeds : lists of Node
+        Seeds have the shape and dtype of their outputs.
+    inputs : list of Node
+    stops : collection of Node
+        Constants for this sweep: nothing behind them is reached through them.
+    aggregation : {ADD_N, TREE, ACCUMULATE}
+    colocate : bool
+        Put each gradient on the device of its forward node instead of leaving it unplaced.
+    """
+    wanted = set(inputs)
+    order = _between(outputs, wanted, frozenset(stops))
+    cotangents = {}
+    for y, seed in zip(outputs, seeds, strict=True):
+        if dtypes.is_float(y.dtype):
+            cotangents.setdefault(y, []).append(seed)
+    result = {}
+    previous_static, graph.state.static = graph.state.static, True
+    previous_device = graph.state.device
+    try:
+        for node in reversed(order):
+            parts = cotangents.pop(node, None)
+            if parts is None:
+                continue
+            total = accumulate(parts, aggregation)
+            if node in wanted:
+                result[node] = total
+            if node.primitive is None or node in stops:
+                continue
+            if colocate:
+                graph.state.device = node.fact("device") or "cpu"
+            for x, cotangent in zip(node.inputs, pull(node, total, order), strict=True):
+                if cotangent is not None and x in order:
+                    cotangents.setdefault(x, []).append(cotangent)
+    finally:
+        graph.state.static = previous_static
+        graph.state.device = previous_device
+    return [result.get(x) for x in inputs]
+
+
+def _between(outputs, wanted, stops):
+    """Nodes on differentiable paths from `wanted` to `outputs`, inputs before users, as an ordered dict."""
+    reached = {}
+    for node in graph.topological(outputs, stop=lambda n: not _differentiable(n)):
+        connected = node in wanted and dtypes.is_float(node.dtype)
+        if not connected and _differentiable(node) and node not in stops:
+            connected = any(i in reached for i in node.inputs)
+        if connected:
+            reached[node] = None
+    return reached
+
+
+def _differentiable(node):
+    return dtypes.is_float(node.dtype) and (node.primitive is None or node.primitive.differentiable)
+
+
+def accumulate(parts, aggregation=ADD_N):
+    """One cotangent from those that met in a node.
+
+    ADD_N is one n-ary sum; TREE adds pairs of pairs; ACCUMULATE adds one after another into the first.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    from nbgrad.kernels.arithmetic import add
+    from nbgrad.kernels.shape import add_n
+
+    parts = [graph.state.array(p) for p in parts]
+    if aggregation == ADD_N:
+        return graph.elementwise(add if len(parts) == 2 else add_n, parts)._node
+    if aggregation == TREE:
+        while len(parts) > 1:
+            parts = [add(*parts[i : i + 2]) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
+        return parts[0]._node
+    total = parts[0]
+    for p in parts[1:]:
+        total = add(total, p)
+    return total._node
+
+
+def pull(node, cotangent, needed=None):
+    """One cotangent (or None) for each input of `node`, in its input's shape and dtype."""
+    primitive = node.primitive
+    if primitive.rule is None:
+        if not primitive.differentiable:
+            return (None,) * len(node.inputs)
+        raise MissingRuleError(
+            f"grad of {primitive.name}: no VJP for it. Declare one beside the kernel with @{primitive.name}.vjp, "
+            f"or cut the path with ng.stop_gradient(x).\n    {describe(node, 'y')}"
+        )
+    array = graph.state.array
+    arguments = []
+    attrs = dict(node.attrs) if node.attrs else {}
+    for name in primitive.reads:
+        if name == "g":
+            arguments.append(array(cotangent))
+        elif name == "y":
+            arguments.append(array(node))
+        elif name == "x" or name == "x1":
+            arguments.append(array(node.inputs[0]))
+        elif name == "x2":
+            arguments.append(array(node.inputs[1]))
+        elif name == "x3":
+            arguments.append(array(node.inputs[2]))
+        elif name == "xs":
+            arguments.append(tuple(array(i) for i in node.inputs))
+        else:
+            arguments.append(attrs[name])
+    pulled = primitive.rule(*arguments)
+    if not isinstance(pulled, tuple):
+        pulled = (pulled,)
+    if len(pulled) != len(node.inputs):
+        raise MissingRuleError(
+            f"grad of {primitive.name}: its VJP returned {len(pulled)} cotangents for {len(node.inputs)} inputs; return one each, None for none"
+        )
+    return [_fit(c, x) if c is not None and (needed is None or x in needed) else None
+            for c, x in zip(pulled, node.inputs, strict=True)]  # fmt: skip
+
+
+def _fit(cotangent, x):
+    """The cotangent with broadcasting undone and in the dtype of `x`."""
+    node = cotangent._node
+    if node.shape != x.shape:
+        from nbgrad.kernels.shape import broadcast_to, sum_to
+
+        if shapes.size(node.shape) < shapes.size(x.shape):  # a rule may return a scalar zero
+            node = broadcast_to(cotangent, shape=x.shape)._node
+        else:
+            node = sum_to(cotangent, x.shape)._node
+    return node if node.dtype == x.dtype else graph.cast(node, x.dtype)
+
+
+def ones(node):
+    """The implicit seed of an output."""
+    return graph.constant(1, node.dtype, node.shape)
+
+
+def zeros(node):
+    """The cotangent of an input that nothing depends on."""
+    return graph.constant(0, node.dtype, node.shape)
+

@@ -1,0 +1,74 @@
+"""Program: the compiled form of a graph, and the table in which Programs are found again.
+
+A Program starts as an interpreter.  What is worth it is lowered to compiled launches: everything under
+`jit`, and whatever has spent more time in the interpreter than compiling it is expected to cost.
+"""
+
+import time
+from collections import OrderedDict
+
+from nbgrad.compile.simplify import simplify
+from nbgrad.config import config
+from nbgrad.runtime.interpreter import Interpreter
+from nbgrad.statistics import COUNTERS
+
+#: Seconds in the interpreter after which a Program is compiled: about what compiling a few kernels costs.
+PATIENCE = 0.3
+#: How many Programs are kept; the least recently used one goes.
+KEPT = 4096
+
+_programs = OrderedDict()
+
+
+class Program:
+    """A graph that can be run again and again with other values in its inputs.
+
+    Parameters
+    ----------
+    inputs, outputs : lists of Node
+    eager : bool
+        Compile before the first run instead of when it has proved worth it.
+    """
+
+    __slots__ = ("_compiled", "_graph", "_interpreter", "_patience", "eager", "outputs")
+
+    def __init__(self, inputs, outputs, eager=False):
+        self._graph = simplify(inputs, outputs)
+        self._interpreter = self._compiled = None
+        self._patience = PATIENCE
+        self.eager = eager
+        COUNTERS["programs"] += 1
+
+    def run(self, values):
+        """Output ndarrays for the values of the inputs."""
+        if self._compiled is not None and config.jit:
+            return self._compiled.run(values)
+        mode = config.jit
+        if mode == 2 or (mode == 1 and (self.eager or self._patience <= 0)):
+            return self.compiled().run(values)
+        if self._interpreter is None:
+            self._interpreter = Interpreter(*self._graph)
+        start = time.perf_counter()
+        results = self._interpreter.run(values)
+        self._patience -= time.perf_counter() - start
+        return results
+
+    def compiled(self):
+        """The launches, lowered now if need be."""
+        if self._compiled is None:
+            from nbgrad.compile.lower import lower
+
+            self._compiled = lower(*self._graph)
+        return self._compiled
+
+
+def find(key, make):
+    """The Program under `key`, from ``make() -> (inputs, outputs)`` if it is new."""
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = Program(*make())
+        if len(_programs) > KEPT:
+            _programs.popitem(last=False)
+    elif len(_programs) > KEPT // 2:
+        _programs.move_to_end(key)
+    return program

@@ -1,0 +1,212 @@
+"""Simplify: common subexpressions, dead nodes, constants, and algebra that is exact in IEEE arithmetic.
+
+before: ``t = x * 1; y = transpose(transpose(t)); z = x + y``    after: ``z = x + x``
+
+A rewrite is a function ``rewrite(node, inputs) -> node or None`` under the primitive it starts from, with
+the reason that makes it exact.  A rule that is exact only for some values of x does not belong here.
+"""
+
+import numpy
+
+from nbgrad import graph
+from nbgrad.graph import Node, is_constant
+
+_rewrites = {}
+
+
+def rewrite(*names):
+    """Register a rewrite for primitives of these names."""
+
+    def declare(function):
+        for name in names:
+            _rewrites.setdefault(name, []).append(function)
+        return function
+
+    return declare
+
+
+def simplify(inputs, outputs):
+    """(inputs, captured, outputs): a fresh graph that computes the same.
+
+    `inputs` become leaves without a value; leaves that are not among them are captured with their value,
+    and listed.  Nodes behind `inputs`, and nodes that no output needs, are left out.
+    """
+    fresh, captured, table = {}, [], {}
+    for node in inputs:
+        fresh[node] = Node(None, (), (), node.shape, node.dtype)
+    starts = set(inputs)
+    for node in graph.topological(outputs, stop=lambda n: n in starts or (n.value is not None)):
+        if node in fresh:
+            continue
+        if node.primitive is None or node.value is not None:
+            new = Node(None, (), (), node.shape, node.dtype)
+            new.note(value=node.value)
+            captured.append(new)
+            fresh[node] = new
+            continue
+        moved = tuple(fresh[i] for i in node.inputs)
+        fresh[node] = _made(node.primitive, moved, node.attrs, node.shape, node.dtype, table)
+    return [fresh[n] for n in inputs], captured, [fresh[n] for n in outputs]
+
+
+def _made(primitive, inputs, attrs, shape, dtype, table):
+    """A node for this application: an equal one that exists, a simpler one, or a new one."""
+    key = (primitive, attrs, inputs) if inputs else (primitive, attrs, shape, dtype)
+    found = table.get(key)
+    if found is None:
+        node = Node(primitive, inputs, attrs, shape, dtype)
+        found = None
+        for rule in _rewrites.get(primitive.name, ()):
+            found = rule(node, lambda p, i, a, s, d: _made(p, i, a, s, d, table))
+            if found is not None:
+                break
+        if found is None:
+            found = _folded(node, table)
+        table[key] = found if found is not None else node
+        found = table[key]
+    return found
+
+
+def _folded(node, table):
+    """An elementwise primitive of constants is a constant; all elements are equal, so one number suffices."""
+    primitive = node.primitive
+    if primitive.kind not in ("elementwise", "cast") or not node.inputs or not all(is_constant(i) for i in node.inputs):
+        return None
+    with numpy.errstate(all="ignore"):
+        values = [numpy.array(i.attrs[0], i.dtype) for i in node.inputs]
+        value = numpy.asarray(primitive.reference(*values, **dict(node.attrs)), node.dtype)
+    return _constant(value, node, table)
+
+
+def _constant(value, node, table):
+    key = graph.constant_primitive(), (repr(value), str(node.dtype)), node.shape
+    if key not in table:
+        table[key] = graph.constant(value, node.dtype, node.shape)
+    return table[key]
+
+
+def _only_if_same(node, x):
+    """`x` in place of `node` if nothing but the value was at stake."""
+    return x if x.shape == node.shape and x.dtype == node.dtype else None
+
+
+@rewrite("multiply")
+def times_one(node, make):
+    """x * 1 = x for every x, nan and -0 included."""
+    a, b = node.inputs
+    if is_constant(b, 1):
+        return _spread(node, a, make)
+    if is_constant(a, 1):
+        return _spread(node, b, make)
+    return None
+
+
+@rewrite("divide")
+def over_one(node, make):
+    """x / 1 = x."""
+    a, b = node.inputs
+    return _spread(node, a, make) if is_constant(b, 1) else None
+
+
+@rewrite("subtract")
+def minus_zero(node, make):
+    """x - 0 = x, also for x = -0 (x + 0 is another matter)."""
+    a, b = node.inputs
+    return _spread(node, a, make) if is_constant(b, 0) and not numpy.signbit(b.attrs[0]) else None
+
+
+@rewrite("negative")
+def minus_minus(node, make):
+    """-(-x) = x: the sign bit is flipped twice."""
+    (x,) = node.inputs
+    return x.inputs[0] if x.primitive is node.primitive else None
+
+
+@rewrite("positive", "identity", "stop_gradient")
+def same(node, make):
+    """The value is that of the input."""
+    return node.inputs[0]
+
+
+@rewrite("astype")
+def same_dtype(node, make):
+    """A cast to the dtype x has."""
+    return _only_if_same(node, node.inputs[0])
+
+
+@rewrite("reshape")
+def reshape_chain(node, make):
+    """Of two reshapes the last one decides; a reshape to the same shape does nothing."""
+    (x,) = node.inputs
+    if x.shape == node.shape:
+        return x
+    if is_constant(x):
+        return graph.constant(x.attrs[0], x.dtype, node.shape)
+    if x.primitive is node.primitive:
+        return make(node.primitive, x.inputs, node.attrs, node.shape, node.dtype)
+    return None
+
+
+@rewrite("broadcast_to")
+def broadcast_chain(node, make):
+    """Of two broadcasts the last one decides; a constant has any shape."""
+    (x,) = node.inputs
+    if x.shape == node.shape:
+        return x
+    if is_constant(x):
+        return graph.constant(x.attrs[0], x.dtype, node.shape)
+    if x.primitive is node.primitive:
+        return make(node.primitive, x.inputs, node.attrs, node.shape, node.dtype)
+    return None
+
+
+@rewrite("transpose")
+def transpose_chain(node, make):
+    """Two transposes are one; the identity permutation is none."""
+    (x,) = node.inputs
+    axes = node.attrs[0][1]
+    if axes == tuple(range(len(axes))):
+        return x
+    if is_constant(x):
+        return graph.constant(x.attrs[0], x.dtype, node.shape)
+    if x.primitive is node.primitive:
+        inner = x.attrs[0][1]
+        joined = tuple(inner[a] for a in axes)
+        return make(node.primitive, x.inputs, (("axes", joined),), node.shape, node.dtype)
+    return None
+
+
+@rewrite("slice_")
+def whole_slice(node, make):
+    """A slice that takes everything in order; a slice of a constant."""
+    (x,) = node.inputs
+    if is_constant(x):
+        return graph.constant(x.attrs[0], x.dtype, node.shape)
+    if all(start == 0 and step == 1 and count == n for (start, step, count), n in zip(node.attrs[0][1], x.shape, strict=True)):
+        return x
+    return None
+
+
+@rewrite("sum", "prod", "max", "min")
+def over_no_axes(node, make):
+    """A reduction over no axes."""
+    return node.inputs[0] if not node.attrs[0][1] else None
+
+
+@rewrite("add_n")
+def flat_sum(node, make):
+    """A sum of one is that one."""
+    return node.inputs[0] if len(node.inputs) == 1 else None
+
+
+def _spread(node, x, make):
+    """`x` with the shape of `node`."""
+    if x.dtype != node.dtype:
+        return None
+    if x.shape == node.shape:
+        return x
+    if is_constant(x):
+        return graph.constant(x.attrs[0], x.dtype, node.shape)
+    from nbgrad.kernels.shape import broadcast_to
+
+    return make(broadcast_to, (x,), (("shape", node.shape),), node.shape, node.dtype)

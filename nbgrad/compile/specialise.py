@@ -1,0 +1,127 @@
+"""From a kernel's text to a Numba function for one dtype.
+
+A literal in Numba is strong (``0.5 * x`` on float32 is float64), on Arrays it is weak.  Here, and only
+here, the two readings are made to agree: every numeric literal and every module-level number that a text
+reads is given the dtype of the kernel's inputs before Numba sees it.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+import types as python_types
+
+import numpy
+
+from nbgrad.errors import KernelError
+from nbgrad.primitive import Primitive
+
+_compiled = {}
+
+
+def specialise(function, dtype):
+    """A lazily typed Numba dispatcher for `function` with its numbers typed as `dtype`."""
+    dtype = numpy.dtype(dtype)
+    key = function, dtype
+    if key not in _compiled:
+        import numba
+
+        typed = typed_function(function, dtype)
+        _compiled[key] = numba.njit(error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True)(typed)
+    return _compiled[key]
+
+
+def typed_function(function, dtype):
+    """`function` again, as plain Python, with typed numbers and with callees already specialised."""
+    tree, first_line = _parse(function)
+    definition = tree.body[0]
+    definition.decorator_list = []
+    names = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name)}
+    parameters = {a.arg for a in definition.args.args}
+    namespace = {"__name__": function.__module__, "__builtins__": __builtins__}
+    closure = inspect.getclosurevars(function).nonlocals if function.__closure__ else {}
+    for name in names - parameters:
+        if name in closure or name in function.__globals__:
+            namespace[name] = _typed_value(closure.get(name, function.__globals__.get(name)), dtype)
+    _Literals(dtype, namespace).visit(definition)
+    ast.fix_missing_locations(tree)
+    ast.increment_lineno(tree, first_line - 1)
+    exec(compile(tree, function.__code__.co_filename, "exec"), namespace)  # noqa: S102 - the project's own text
+    return namespace[definition.name]
+
+
+def _typed_value(value, dtype):
+    if isinstance(value, Primitive):
+        return specialise(value.text(dtype), dtype)
+    if hasattr(value, "compiled") and hasattr(value, "build"):
+        return value.compiled()
+    if isinstance(value, python_types.FunctionType):
+        return specialise(value, dtype)
+    if isinstance(value, tuple):
+        return tuple(_typed_value(v, dtype) for v in value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _typed_number(value, dtype)
+    return value
+
+
+def _typed_number(value, dtype):
+    if dtype.kind == "f":
+        return dtype.type(value)
+    if dtype.kind in "iu" and isinstance(value, int):
+        return dtype.type(value)
+    return value
+
+
+class _Literals(ast.NodeTransformer):
+    """Replaces each numeric literal by the name of a typed constant."""
+
+    def __init__(self, dtype, namespace):
+        self.dtype, self.namespace = dtype, namespace
+
+    def visit_Constant(self, node):
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return node
+        typed = _typed_number(value, self.dtype)
+        if typed is value:
+            return node
+        name = f"_literal_{len(self.namespace)}"
+        self.namespace[name] = typed
+        return ast.copy_location(ast.Name(id=name, ctx=ast.Load()), node)
+
+    def visit_Subscript(self, node):  # an index stays an int
+        node.value = self.visit(node.value)
+        return node
+
+
+def _parse(function):
+    try:
+        lines, first_line = inspect.getsourcelines(function)
+    except OSError as error:
+        raise KernelError(
+            f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a notebook cell"
+        ) from None
+    return ast.parse(textwrap.dedent("".join(lines))), first_line
+
+
+@functools.cache
+def reachable_text(function):
+    """The source of a kernel and of everything of ours that it calls: the part of a cache key that is its code."""
+    seen, pending, parts = set(), [function], []
+    while pending:
+        f = pending.pop()
+        if f in seen:
+            continue
+        seen.add(f)
+        parts.append("".join(inspect.getsourcelines(f)[0]))
+        for name in sorted(f.__code__.co_names):
+            value = f.__globals__.get(name)
+            if isinstance(value, Primitive):
+                pending += [t for t in (value.kernel, *value.variants.values()) if t]
+            elif isinstance(value, python_types.FunctionType):
+                pending.append(value)
+            elif hasattr(value, "compiled") and hasattr(value, "build"):
+                pending.append(value.build)
+            elif isinstance(value, (int, float, tuple)):
+                parts.append(f"{name}={value!r}")
+    return "\n".join(sorted(parts))

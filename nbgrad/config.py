@@ -1,0 +1,86 @@
+"""Settings, and the environment variables behind them; nothing else reads the environment.
+
+==================  =====================  ==============================================================
+variable            `nbgrad.config` name   meaning
+==================  =====================  ==============================================================
+NBGRAD_JIT          jit                    0: interpret always; 1 (default): compile what is worth it;
+                                           2: compile everything
+NBGRAD_THREADS      threads                threads of a compiled Program; default: the cores of the process
+NBGRAD_CACHE_DIR    cache_dir              folder of compiled kernels; empty: no disk cache
+==================  =====================  ==============================================================
+"""
+
+import os
+
+from nbgrad.errors import ArgumentError
+
+
+class Config:
+    """The settings of this process; assign to change them.
+
+    >>> import nbgrad as ng
+    >>> ng.config.jit in (0, 1, 2)
+    True
+    """
+
+    __slots__ = ("_cache_dir", "_jit", "_threads")
+
+    def __init__(self, environ=os.environ):
+        self.jit = _number(environ, "NBGRAD_JIT", 1)
+        self.threads = _number(environ, "NBGRAD_THREADS", _cores())
+        self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
+
+    @property
+    def jit(self):
+        """0 interprets always, 1 compiles what is worth it, 2 compiles everything."""
+        return self._jit
+
+    @jit.setter
+    def jit(self, value):
+        if value not in (0, 1, 2):
+            raise ArgumentError(f"config.jit (NBGRAD_JIT): got {value!r}, expected 0, 1 or 2")
+        self._jit = int(value)
+
+    @property
+    def threads(self):
+        """How many threads run a compiled Program; the results do not depend on it."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value):
+        if not isinstance(value, int) or value < 1:
+            raise ArgumentError(f"config.threads (NBGRAD_THREADS): got {value!r}, expected an integer of at least 1")
+        self._threads = value
+
+    @property
+    def cache_dir(self):
+        """Folder of compiled kernels, private to the user; '' switches the disk cache off."""
+        if self._cache_dir is None:
+            import platformdirs
+
+            self._cache_dir = platformdirs.user_cache_dir("nbgrad", appauthor=False)
+        return self._cache_dir
+
+    @cache_dir.setter
+    def cache_dir(self, value):
+        self._cache_dir = os.fspath(value)
+
+    def __repr__(self):
+        return f"Config(jit={self.jit}, threads={self.threads}, cache_dir={self.cache_dir!r})"
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _number(environ, name, default):
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentError(f"{name}={text!r}: expected an integer") from None
+
+
+config = Config()

@@ -1,0 +1,76 @@
+"""dtypes: promotion as NumPy 2 does it (Python scalars are weak), and the kinds that carry gradients."""
+
+import numpy
+
+from nbgrad.errors import DtypeError
+
+BOOL = numpy.dtype("bool")
+INT64 = numpy.dtype("int64")
+FLOAT32 = numpy.dtype("float32")
+FLOAT64 = numpy.dtype("float64")
+
+SUPPORTED = frozenset(
+    numpy.dtype(n) for n in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+)
+
+#: Stand-ins for Python scalars in promotion: bool, int and float take the dtype of their partner if they can.
+WEAK = {bool: "weak bool", int: "weak int", float: "weak float"}
+_WEAK_DTYPE = {"weak bool": BOOL, "weak int": INT64, "weak float": FLOAT64}
+_WEAK_EXAMPLE = {"weak bool": False, "weak int": 0, "weak float": 0.0}
+
+
+def as_dtype(dtype, call="astype"):
+    """A supported numpy.dtype from anything NumPy takes as one; DtypeError otherwise."""
+    try:
+        result = numpy.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"{call}: {dtype!r} is not a dtype") from None
+    if result not in SUPPORTED:
+        names = ", ".join(sorted(map(str, SUPPORTED)))
+        raise DtypeError(f"{call}: dtype {result} is not supported; supported are {names}. Convert with .astype first")
+    return result
+
+
+def is_float(dtype):
+    """True for the dtypes that carry gradients."""
+    return dtype.kind == "f"
+
+
+def promote(kinds):
+    """Common dtype of dtypes and weak stand-ins; None when there is only one dtype's worth of nothing."""
+    strong = [k for k in kinds if not isinstance(k, str)]
+    if not strong:
+        return numpy.result_type(*(_WEAK_DTYPE[k] for k in kinds))
+    return numpy.result_type(*strong, *(_WEAK_EXAMPLE[k] for k in kinds if isinstance(k, str)))
+
+
+_resolved = {}
+
+
+def resolve(primitive, kinds):
+    """(result dtype, dtype each input is cast to) for an elementwise primitive; cached by `kinds`."""
+    key = primitive, kinds
+    found = _resolved.get(key)
+    if found is None:
+        found = _resolved[key] = _resolve(primitive, kinds)
+    return found
+
+
+def _resolve(primitive, kinds):
+    casts = primitive.casts or (None,) * len(kinds)
+    common = None
+    free = [k for k, c in zip(kinds, casts, strict=False) if c is None]
+    if free:
+        common = promote(free)
+        if common not in SUPPORTED:
+            raise DtypeError(f"{primitive.name}: operands {', '.join(map(str, kinds))} have no common supported dtype")
+        if primitive.domain == "float" and common.kind != "f":
+            common = FLOAT64
+        if primitive.domain == "number" and common.kind == "b":
+            raise DtypeError(
+                f"{primitive.name}: booleans are not numbers here; use logical operations, or cast with .astype('int64')"
+            )
+        if primitive.domain == "integer" and common.kind == "f":
+            raise DtypeError(f"{primitive.name}: got {common}, expected integers or booleans; cast with .astype('int64')")
+    result = common if primitive.result == "same" else numpy.dtype(primitive.result)
+    return result, tuple(common if c is None else numpy.dtype(c) for c in casts)

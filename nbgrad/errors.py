@@ -1,0 +1,74 @@
+"""Public error classes, and how an Array is shown in one line of an error."""
+
+
+class NbgradError(Exception):
+    """Base of every error nbgrad raises on purpose."""
+
+
+class ShapeError(NbgradError, ValueError):
+    """Shapes do not fit: broadcasting, axes, reshapes, seeds."""
+
+
+class DtypeError(NbgradError, TypeError):
+    """A dtype that the call does not take."""
+
+
+class DeviceError(NbgradError, ValueError):
+    """A device that does not exist here, or arrays on different devices."""
+
+
+class GradientError(NbgradError, ValueError):
+    """A gradient call whose arguments make no sense together."""
+
+
+class ArgumentError(NbgradError, TypeError):
+    """An argument of the wrong kind."""
+
+
+class MissingRuleError(NbgradError, LookupError):
+    """A gradient was asked for through a primitive without a VJP."""
+
+
+class HistoryError(NbgradError, RuntimeError):
+    """The path from y to x was dropped when a value on it was read."""
+
+
+class TracedValueError(NbgradError, RuntimeError):
+    """The value of an abstract array was asked for while ``jit`` traces."""
+
+
+class KernelError(NbgradError, TypeError):
+    """A kernel that Numba could not compile."""
+
+
+def describe(x, name=None):
+    """One line on what `x` is: dtype, shape, and the user's line it was made at.
+
+    >>> import numpy
+    >>> describe(numpy.zeros((3, 4)), "x1")
+    'x1: NumPy array float64[3, 4]'
+    """
+    node = x if hasattr(x, "primitive") else getattr(x, "_node", None)
+    if node is not None:
+        text = f"{node.dtype}[{', '.join(map(str, node.shape))}]"
+        where = site_text(node.site)
+        text += f"  made at {where}" if where else ""
+    elif hasattr(x, "dtype") and hasattr(x, "shape"):
+        text = f"NumPy array {x.dtype}[{', '.join(map(str, x.shape))}]"
+    else:
+        shown = repr(x)
+        text = f"{type(x).__name__} {shown if len(shown) < 60 else shown[:57] + '...'}"
+    return f"{name}: {text}" if name else text
+
+
+def site_text(site):
+    """``file.py:12`` of a recorded (code, instruction offset) pair; '' for None."""
+    if site is None:
+        return ""
+    code, lasti = site
+    line = code.co_firstlineno
+    for start, stop, number in code.co_lines():
+        if start <= lasti < stop and number is not None:
+            line = number
+            break
+    return f"{code.co_filename.rsplit('/', 1)[-1]}:{line}"

@@ -1,0 +1,323 @@
+"""Nodes, how they are made from a call of a primitive, and orders to visit them in."""
+
+import itertools
+import os
+import sys
+
+import numpy
+
+from nbgrad import dtypes, shapes
+from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_KERNELS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernels") + os.sep  # an editable install
+_serial = itertools.count()
+
+
+class Node:
+    """One application of a primitive, or a leaf.
+
+    A leaf has no primitive; it holds a value, or, while ``jit`` traces, stands for an input without one.
+    Nodes are immutable but for `value`, which is filled in once when the node is realised.
+    """
+
+    __slots__ = ("primitive", "inputs", "attrs", "shape", "dtype", "value", "history", "site", "serial", "info")
+
+    def __init__(self, primitive, inputs, attrs, shape, dtype, value=None, history=False, site=None):
+        self.primitive = primitive
+        self.inputs = inputs
+        self.attrs = attrs
+        self.shape = shape
+        self.dtype = dtype
+        self.value = value
+        self.history = history
+        self.site = site
+        self.serial = next(_serial)
+        self.info = None
+
+    def __repr__(self):
+        what = self.primitive.name if self.primitive else ("leaf" if self.value is not None else "input")
+        return f"<{what} {self.dtype}[{', '.join(map(str, self.shape))}]>"
+
+    def note(self, **facts):
+        """Attach rare facts: owner, scope, device, gate, forgotten."""
+        self.info = {**(self.info or {}), **facts}
+
+    def fact(self, name):
+        """A fact attached with `note`, or None."""
+        return self.info.get(name) if self.info else None
+
+
+class _State:
+    """What building a node depends on besides its arguments."""
+
+    __slots__ = ("array", "scope", "static", "tracked", "device")
+
+    def __init__(self):
+        self.array = None  # the Array class, set by nbgrad.array: graph does not import it
+        self.static = False  # inside a VJP rule numbers are part of the structure
+        self.tracked = 0  # depth of enclosing transforms and traces
+        self.scope = ""
+        self.device = None
+
+
+state = _State()
+
+
+def site():
+    """(code, instruction offset) of the user's line that is being executed."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE) and not file.startswith(_KERNELS):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+# ---------------------------------------------------------------- leaves
+
+_scalars = {}
+
+
+def leaf(value, history=False):
+    """A leaf for a NumPy array that nobody will change."""
+    return Node(None, (), (), value.shape, value.dtype, value, history, site())
+
+
+def scalar(value, dtype):
+    """A node for a Python number: a leaf, or inside a rule a constant that belongs to the structure."""
+    key = value, dtype, state.static
+    found = _scalars.get(key) if value else None
+    if found is None:
+        if len(_scalars) > 4096:
+            _scalars.clear()
+        try:
+            array = numpy.array(value, dtype)
+        except OverflowError:
+            raise DtypeError(f"the Python number {value} does not fit {dtype}, the dtype of its partner") from None
+        if state.static:
+            found = Node(constant_primitive(), (), (array.item(),), (), dtype)
+        else:
+            found = Node(None, (), (), (), dtype, array)
+        if value:  # 0.0 and -0.0 are equal as keys and not as numbers
+            _scalars[key] = found
+    return found
+
+
+def constant(value, dtype, shape=()):
+    """A constant that belongs to the structure of a graph: seeds, numbers of VJP rules."""
+    return Node(constant_primitive(), (), (numpy.array(value, dtype).item(),), tuple(shape), numpy.dtype(dtype))
+
+
+_constant = None
+
+
+def constant_primitive():
+    """The primitive ``constant``: one number in any shape."""
+    global _constant
+    if _constant is None:
+        from nbgrad.primitive import Primitive
+
+        _constant = Primitive("constant", "constant", reference=None, differentiable=False, doc="One number in any shape.")
+    return _constant
+
+
+def is_constant(node, value=None):
+    """Whether `node` is a structural constant (equal to `value`, if given)."""
+    if node.primitive is not _constant or _constant is None:
+        return False
+    return value is None or node.attrs[0] == value
+
+
+# ---------------------------------------------------------------- applying primitives
+
+
+def node_of(x, call, name="x"):
+    """The node of an Array, or a fresh leaf for array-likes; ArgumentError for what is neither."""
+    if isinstance(x, state.array):
+        return x._node
+    if type(x) in dtypes.WEAK:
+        return scalar(x, dtypes._WEAK_DTYPE[dtypes.WEAK[type(x)]])
+    return leaf(array_value(x, call, name))
+
+
+def array_value(x, call, name="x", dtype=None):
+    """A private C-contiguous ndarray of a supported dtype with the value of `x`."""
+    if isinstance(x, (list, tuple)) and _holds_arrays(x):
+        x = [numpy.asarray(v) for v in x]
+    try:
+        value = numpy.array(x, dtype=dtype, order="C", copy=True)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"{call}: argument {name!r} is not an array: {describe(x)} ({error})") from None
+    if value.dtype not in dtypes.SUPPORTED:
+        if value.dtype.kind in "OUSV":
+            raise ArgumentError(f"{call}: argument {name!r} must be an array or a number, not {describe(x)}")
+        dtypes.as_dtype(value.dtype, call)
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    return value
+
+
+def _holds_arrays(x):
+    return any(isinstance(v, state.array) or (isinstance(v, (list, tuple)) and _holds_arrays(v)) for v in x)
+
+
+def apply(primitive, args, attrs):
+    """Call a primitive on Arrays, NumPy arrays and numbers: a new Array."""
+    if primitive.kind == "elementwise":
+        return elementwise(primitive, args)
+    nodes = tuple(node_of(a, primitive.name, f"x{i + 1}") for i, a in enumerate(args))
+    return state.array(structural(primitive, nodes, attrs))
+
+
+def structural(primitive, nodes, attrs):
+    """A node of a non-elementwise primitive; `attrs` is a dict of hashable values."""
+    shape, dtype = primitive.infer(*nodes, **attrs)
+    history = False
+    for n in nodes:
+        if n.history:
+            history = True
+            break
+    node = Node(primitive, nodes, tuple(attrs.items()), shape, dtype, None, history, site())
+    if state.scope or state.device:
+        node.note(scope=state.scope, device=state.device)
+    return node
+
+
+def elementwise(primitive, args):
+    """Broadcast and promote `args`, and apply an elementwise primitive to them."""
+    array_class = state.array
+    if primitive.arity is not None and len(args) != primitive.arity:
+        raise ArgumentError(f"{primitive.name}: takes {primitive.arity} arguments, got {len(args)}")
+    nodes, kinds, weak = [], [], dtypes.WEAK
+    for i, a in enumerate(args):
+        if isinstance(a, array_class):
+            a = a._node
+            kinds.append(a.dtype)
+        elif type(a) in weak:
+            kinds.append(weak[type(a)])
+        else:
+            a = leaf(array_value(a, primitive.name, f"x{i + 1}" if len(args) > 1 else "x"))
+            kinds.append(a.dtype)
+        nodes.append(a)
+    dtype, casts = dtypes.resolve(primitive, tuple(kinds))
+    shape, history, differ = None, False, False
+    for i, n in enumerate(nodes):
+        if type(n) is not Node:
+            nodes[i] = n = scalar(n, casts[i])
+        elif n.dtype is not casts[i] and n.dtype != casts[i]:
+            nodes[i] = n = cast(n, casts[i])
+        history = history or n.history
+        if shape is None:
+            shape = n.shape
+        elif n.shape != shape:
+            differ = True
+    if differ:
+        shape = shapes.broadcast([n.shape for n in nodes])
+        if shape is None:
+            raise _cannot_broadcast(primitive, nodes)
+    node = Node(primitive, tuple(nodes), (), shape, dtype, None, history, site())
+    if state.scope or state.device:
+        node.note(scope=state.scope, device=state.device)
+    return array_class(node)
+
+
+_astype = None
+
+
+def cast(node, dtype):
+    """`node` in another dtype; constants are cast at once."""
+    global _astype
+    if node.dtype == dtype:
+        return node
+    if is_constant(node):
+        return constant(numpy.array(node.attrs[0]).astype(dtype).item(), dtype, node.shape)
+    if _astype is None:
+        from nbgrad.kernels.casting import astype as _astype
+    return structural(_astype, (node,), {"dtype": numpy.dtype(dtype)})
+
+
+def _cannot_broadcast(primitive, nodes):
+    wrapped = [state.array(n) for n in nodes]
+    names = [f"x{i + 1}" for i in range(len(nodes))]
+    lines = "\n".join("    " + describe(a, n) for a, n in zip(wrapped, names, strict=True))
+    listed = " and ".join(str(n.shape) for n in nodes)
+    hint = ""
+    if len(nodes) == 2 and all(n.shape for n in nodes):
+        a, b = (n.shape for n in nodes)
+        hint = f"; last axes are {a[-1]} and {b[-1]}"
+        for name, small, large in (("x2", b, a), ("x1", a, b)):
+            if len(small) == 1 and len(large) > 1 and small[0] == large[-2]:
+                other = "x1" if name == "x2" else "x2"
+                hint += f".\nTo apply {name} to every column of {other}, give it a last axis: {name}[:, None]"
+                break
+    head, _, tail = hint.partition(".\n")
+    return ShapeError(
+        f"{primitive.name}({', '.join(names)}): shapes {listed} do not broadcast{head}.\n{lines}" + (f"\n{tail}" if tail else "")
+    )
+
+
+# ---------------------------------------------------------------- orders
+
+
+def topological(outputs, stop=lambda node: False):
+    """Nodes that `outputs` depend on, inputs before users; nothing behind a node for which `stop` holds.
+
+    Iterative: graphs of millions of nodes are legal.
+    """
+    order, done, stack = [], set(), list(outputs)[::-1]
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        if not stop(node):
+            waiting = [i for i in node.inputs if i not in done]
+            if waiting:
+                stack.extend(waiting[::-1])
+                continue
+        done.add(node)
+        order.append(node)
+        stack.pop()
+    return order
+
+
+def signature(outputs, through=False):
+    """(key, leaves): the structure of a graph as a tuple, and the leaves it reads in order of first visit.
+
+    Equal keys mean that one Program serves both graphs, with other values in the leaves.  A realised node
+    is a leaf; with `through`, the graph behind it belongs to the structure as well, as a backward pass needs.
+    """
+    index, key, leaves, stack = {}, [], [], list(outputs)[::-1]
+    while stack:
+        node = stack[-1]
+        if node in index:
+            stack.pop()
+            continue
+        if node.primitive is None or (node.value is not None and not (through and node.history)):
+            index[node] = len(index)
+            key.append(node.dtype)
+            key.append(node.shape)
+            leaves.append(node)
+            stack.pop()
+            continue
+        inputs = node.inputs
+        waiting = [i for i in inputs if i not in index]
+        if waiting:
+            stack.extend(waiting[::-1])
+            continue
+        index[node] = len(index)
+        key.append(node.primitive)
+        key.append(node.attrs)
+        for i in inputs:
+            key.append(index[i])
+        if not inputs:  # constants: value, shape and dtype are the structure
+            key.append(node.shape)
+            key.append(node.dtype)
+        if node.value is not None:
+            key.append("realised")
+            leaves.append(node)
+        stack.pop()
+    key.append(tuple(index[o] for o in outputs))
+    return tuple(key), leaves

@@ -1,0 +1,112 @@
+"""Which primitive each Python operator means: one table, read once when `Array` is defined."""
+
+from nbgrad import graph
+from nbgrad.graph import Node
+from nbgrad.kernels import arithmetic as a
+from nbgrad.kernels import comparison as c
+from nbgrad.kernels import exponential, roots
+
+BINARY = {
+    "add": a.add,
+    "sub": a.subtract,
+    "mul": a.multiply,
+    "truediv": a.divide,
+    "floordiv": a.floor_divide,
+    "mod": a.remainder,
+    "and": c.bitwise_and,
+    "or": c.bitwise_or,
+    "xor": c.bitwise_xor,
+    "lshift": c.left_shift,
+    "rshift": c.right_shift,
+}
+COMPARISON = {
+    "eq": c.equal, "ne": c.not_equal, "lt": c.less, "le": c.less_equal, "gt": c.greater, "ge": c.greater_equal,
+}  # fmt: skip
+UNARY = {"neg": a.negative, "pos": a.positive, "abs": a.absolute, "invert": c.invert}
+
+
+def install(cls):
+    """Give an Array class its operators."""
+    for name, primitive in BINARY.items():
+        setattr(cls, f"__{name}__", _binary(primitive, f"__{name}__"))
+        setattr(cls, f"__r{name}__", _reflected(primitive, f"__r{name}__"))
+    for name, primitive in COMPARISON.items():
+        setattr(cls, f"__{name}__", _binary(primitive, f"__{name}__"))
+    for name, primitive in UNARY.items():
+        setattr(cls, f"__{name}__", _unary(primitive, f"__{name}__"))
+    cls.__pow__ = lambda self, other: power(self, other)
+    cls.__rpow__ = lambda self, other: power(other, self)
+    cls.__hash__ = None
+    return cls
+
+
+def power(x1, x2):
+    """x1 ** x2, with the exponents NumPy treats as other functions made those functions.
+
+    A number of that set is structure: x ** 2 and x ** 3 are different programs, x ** 2.5 and x ** 2.6 one.
+    """
+    if type(x2) in (int, float) and isinstance(x1, graph.state.array):
+        if x2 == 2:
+            return roots.square(x1)
+        if x1._node.dtype.kind == "f":
+            if x2 == 1:
+                return a.positive(x1)
+            if x2 == 0.5:
+                return roots.sqrt(x1)
+            if x2 == -1:
+                return roots.reciprocal(x1)
+            if x2 == int(x2) and 0 < x2 <= 8:
+                return _integer_power(x1, int(x2))
+        elif type(x2) is int and x2 < 0:
+            raise graph.ArgumentError("power: integers to negative integer powers are not allowed; cast x1 to float64")
+    return exponential.power(x1, x2)
+
+
+def _integer_power(x, n):
+    if n == 1:
+        return x
+    half = _integer_power(x, n // 2)
+    return roots.square(half) * x if n % 2 else roots.square(half)
+
+
+def _binary(primitive, name):
+    boolean = primitive.result == "bool"
+    plain = primitive.domain != "float" and primitive.domain != "integer"
+
+    def method(self, other):
+        if type(other) is type(self):  # the fast path: same dtype and shape
+            x1, x2 = self._node, other._node
+            dtype = x1.dtype
+            if dtype is x2.dtype and x1.shape == x2.shape and (dtype.kind == "f" or (plain and dtype.kind != "b")):
+                node = Node(primitive, (x1, x2), (), x1.shape, _BOOL if boolean else dtype, None,
+                            x1.history or x2.history, graph.site())  # fmt: skip
+                if graph.state.scope or graph.state.device:
+                    node.note(scope=graph.state.scope, device=graph.state.device)
+                return graph.state.array(node)
+        elif other is None or isinstance(other, (str, dict)):
+            return NotImplemented
+        return graph.elementwise(primitive, (self, other))
+
+    method.__name__ = name
+    return method
+
+
+def _reflected(primitive, name):
+    def method(self, other):
+        if other is None or isinstance(other, (str, dict)):
+            return NotImplemented
+        return graph.elementwise(primitive, (other, self))
+
+    method.__name__ = name
+    return method
+
+
+def _unary(primitive, name):
+    def method(self):
+        return graph.elementwise(primitive, (self,))
+
+    method.__name__ = name
+    return method
+
+
+_BOOL = graph.dtypes.BOOL

@@ -1,0 +1,145 @@
+"""The words a kernel file uses: `elementwise`, `structural`, `.vjp`; and the registry of primitives.
+
+A Primitive is a name, a kernel text, a VJP rule, a shape/dtype rule and a NumPy reference.  This module
+knows neither Numba nor Arrays: kernels are compiled elsewhere, and calling a Primitive on Arrays makes
+Nodes through `nbgrad.graph.apply`.
+"""
+
+from nbgrad import graph
+from nbgrad.errors import NbgradError
+
+_registry = {}
+
+#: What a rule may read, by parameter name: the cotangent, the output, the inputs.
+RESIDUAL_NAMES = ("g", "y", "x", "x1", "x2", "x3", "xs")
+
+
+def primitives():
+    """Every declared primitive by name, in order of declaration."""
+    return dict(_registry)
+
+
+class Primitive:
+    """One operation: what it computes, how it is differentiated, how shapes and dtypes follow.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``"elementwise"``, ``"reduction"``, ``"view"``, ``"update"``, ``"array"``: how the compiler treats it.
+    kernel : function or None
+        Scalar text for elementwise primitives; Numba-compilable array text for array primitives.
+    reference : callable
+        NumPy evaluation, called as ``reference(*values, **attrs)``; the interpreter and the tests use it.
+    infer : callable
+        ``infer(inputs, attrs) -> (shape, dtype)`` for everything but elementwise primitives.
+    """
+
+    __slots__ = (
+        "name", "kind", "kernel", "variants", "reference", "rule", "reads", "infer", "arity", "domain",
+        "result", "casts", "expression", "differentiable", "layout", "cost", "identity", "attributes", "doc",
+    )  # fmt: skip
+
+    def __init__(self, name, kind, *, kernel=None, reference=None, infer=None, arity=None, domain="any",
+                 result="same", casts=None, expression=None, differentiable=True, cost=1, doc=None):  # fmt: skip
+        if name in _registry:
+            raise NbgradError(
+                f"primitive {name!r} is declared twice: in {_where(_registry[name])} and {_where_fn(kernel or reference)}; "
+                f"give one of them another name"
+            )
+        self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
+        self.variants = {}
+        self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
+        self.expression, self.differentiable, self.cost = expression, differentiable, cost
+        self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
+        self.doc = doc
+        _registry[name] = self
+
+    def __call__(self, *args, **attrs):
+        return graph.apply(self, args, attrs)
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self):
+        return _find, (self.name,)
+
+    def vjp(self, rule):
+        """Declare the VJP: a function of ``g`` and whatever it reads, returning one cotangent per input.
+
+        The parameter names are the list of residuals: ``g`` cotangent, ``y`` output, ``x`` (or ``x1``,
+        ``x2``, ...) inputs, ``xs`` all inputs as a tuple; any other name is an attribute of the node.
+        """
+        self.rule = rule
+        self.reads = rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
+        return rule
+
+    def float32(self, kernel):
+        """Declare the text that serves float32, where float32 wants other coefficients than float64."""
+        self.variants["float32"] = kernel
+        return kernel
+
+    def text(self, dtype):
+        """The kernel text (a Python function) that serves `dtype`."""
+        return self.variants.get(str(dtype), self.kernel)
+
+
+def elementwise(reference=None, *, domain="float", result="same", name=None, expression=None, casts=None,
+                differentiable=True, cost=1):  # fmt: skip
+    """Declare a scalar function as an elementwise primitive with broadcasting.
+
+    Parameters
+    ----------
+    reference : callable
+        The NumPy twin.
+    domain : {"float", "number", "integer", "any"}
+        What inputs are cast to before the kernel sees them: ``float`` turns integers into float64.
+    result : {"same", "bool", "int64"}
+        dtype of the result; ``same`` is the common dtype of the inputs.
+    expression : str, optional
+        Python expression with ``{0}``, ``{1}`` for the operands, when the kernel is a single operator.
+    casts : tuple, optional
+        For each input a fixed dtype name, or None for the common dtype.
+    differentiable : bool
+        False when the derivative is zero or undefined everywhere and no cotangent flows.
+    cost : int
+        Rough cost of one element in units of an addition; decides recompute or store.
+    """
+
+    def declare(kernel):
+        code = kernel.__code__
+        return Primitive(
+            name or kernel.__name__, "elementwise", kernel=kernel, reference=reference, arity=code.co_argcount,
+            domain=domain, result=result, casts=casts, expression=expression, differentiable=differentiable,
+            cost=cost, doc=kernel.__doc__,
+        )  # fmt: skip
+
+    return declare
+
+
+def structural(kind, *, reference, name=None, differentiable=True, cost=1):
+    """Declare a primitive of arrays by its shape/dtype rule: ``infer(*inputs, **attrs) -> (shape, dtype)``."""
+
+    def declare(infer):
+        return Primitive(name or infer.__name__, kind, reference=reference, infer=infer,
+                         differentiable=differentiable, cost=cost, doc=infer.__doc__)  # fmt: skip
+
+    return declare
+
+
+def full(shape, value, dtype):
+    """An Array of one number that belongs to the structure of the graph; for VJP rules."""
+    return graph.state.array(graph.constant(value, dtype, shape))
+
+
+def _find(name):
+    return _registry[name]
+
+
+def _where(primitive):
+    return _where_fn(primitive.kernel or primitive.infer or primitive.reference)
+
+
+def _where_fn(fn):
+    code = getattr(fn, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "a built-in"

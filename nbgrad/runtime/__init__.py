@@ -1,0 +1,1 @@
+"""Running Programs: interpreter, driver, buffers, threads."""

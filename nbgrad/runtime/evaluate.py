@@ -1,0 +1,50 @@
+"""Reading a lazy value: find the Program of its pending graph, run it, and forget what need not be kept."""
+
+from nbgrad import graph
+from nbgrad.compile import program as programs
+from nbgrad.errors import TracedValueError, describe
+
+
+def realize(nodes):
+    """Give every node in `nodes` its value."""
+    pending = [n for n in _with_gates(nodes) if n.value is None]
+    if not pending:
+        return
+    key, leaves = graph.signature(pending)
+    values = leaf_values(leaves, pending[0])
+    results = programs.find(key, lambda: (leaves, pending)).run(values)
+    for node, value in zip(pending, results, strict=True):
+        settle(node, value)
+
+
+def settle(node, value):
+    """Store a node's value; without history its inputs are dropped, so that loops do not grow memory."""
+    node.value = value
+    if not node.history and node.primitive is not None:
+        if node.inputs:
+            node.note(forgotten=node.primitive.name)
+        node.primitive, node.inputs, node.attrs = None, (), ()
+
+
+def leaf_values(leaves, wanted):
+    """The ndarrays of leaves; an error for the inputs of a trace, which have none."""
+    values = []
+    for n in leaves:
+        if n.value is None:
+            raise TracedValueError(
+                f"the value of an abstract array was asked for while jit traces: it depends on an input that has no value yet.\n"
+                f"    {describe(wanted, 'array')}\n    {describe(n, 'input')}\n"
+                "Use ng.where or ng.cond instead of `if`, keep float(), print() and numpy calls outside the jitted function, "
+                "or mark the argument static with ng.jit(fn, static_argnums=...)."
+            )
+        values.append(n.value)
+    return values
+
+
+def _with_gates(nodes):
+    """The nodes, and with a gated gradient all gradients of its call."""
+    found = dict.fromkeys(nodes)
+    for node in nodes:
+        for other in node.fact("gate") or ():
+            found.setdefault(other)
+    return found
