@@ -199,3 +199,272 @@ def c_floor_divide():
         return x1 - x1 if x2 == 0 else x1 // x2
 
     return _by_kind(floats, integers)
+
+
+# --- what the transcendental kernels are built from ---------------------------------------------------
+#
+# All of them are select, shift, add and fused multiply-add on one value, so LLVM turns a loop over any of
+# them into vector code.  Integers are only ever as wide as the float they came from.
+
+
+class _Format:
+    """The numbers of an IEEE binary format that bit manipulation needs."""
+
+    def __init__(self, ty):
+        self.width = ty.bitwidth
+        self.mantissa = 52 if self.width == 64 else 23
+        self.bias = 1023 if self.width == 64 else 127
+        self.magic = 1.5 * 2.0**self.mantissa  # x + magic holds the integer x in its low mantissa bits
+
+    def int_type(self):
+        from llvmlite import ir
+
+        return ir.IntType(self.width)
+
+    def integer(self, value):
+        from llvmlite import ir
+
+        return ir.Constant(self.int_type(), value)
+
+
+def _intrinsic(name, of, emit):
+    """A Numba intrinsic: `of(*types)` is the result type, `emit(builder, context, types, *values)` the code."""
+    from numba.extending import intrinsic
+
+    count = emit.__code__.co_argcount - 3
+
+    def codegen(context, builder, signature, args):
+        return emit(builder, context, signature.args, *args)
+
+    def one(typingctx, a):
+        return of(a)(a), codegen
+
+    def two(typingctx, a, b):
+        return of(a, b)(a, b), codegen
+
+    def three(typingctx, a, b, c):
+        return of(a, b, c)(a, b, c), codegen
+
+    typed = (one, two, three)[count - 1]
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+def _function(builder, name, ty, count):
+    from llvmlite import ir
+
+    return builder.module.declare_intrinsic(name, [ty], ir.FunctionType(ty, [ty] * count))
+
+
+def _same(*types):
+    return types[0]
+
+
+def _strict(builder, operation, a, b):
+    # Numba marks unmarked operations `contract`; a mark that means nothing for a sum keeps this one exact.
+    return getattr(builder, operation)(a, b, flags=("arcp",))
+
+
+@Intrinsic
+def exact_add():
+    """a + b, never contracted into a fused multiply-add: for error-free transformations."""
+    return _intrinsic("exact_add", _same, lambda builder, context, types, a, b: _strict(builder, "fadd", a, b))
+
+
+@Intrinsic
+def exact_subtract():
+    """a - b, never contracted."""
+    return _intrinsic("exact_subtract", _same, lambda builder, context, types, a, b: _strict(builder, "fsub", a, b))
+
+
+@Intrinsic
+def exact_multiply():
+    """a * b, never contracted."""
+    return _intrinsic("exact_multiply", _same, lambda builder, context, types, a, b: _strict(builder, "fmul", a, b))
+
+
+@Intrinsic
+def select():
+    """a if c else b, with both evaluated: never a branch."""
+
+    def emit(builder, context, types, condition, a, b):
+        return builder.select(context.cast(builder, condition, types[0], _boolean()), a, b)
+
+    return _intrinsic("select", lambda c, a, b: a, emit)
+
+
+def _boolean():
+    from numba import types
+
+    return types.boolean
+
+
+@Intrinsic
+def with_sign():
+    """|a| with the sign bit of b."""
+
+    def emit(builder, context, types, a, b):
+        return builder.call(_function(builder, "llvm.copysign", a.type, 2), [a, b])
+
+    return _intrinsic("with_sign", _same, emit)
+
+
+@Intrinsic
+def square_root():
+    """Correctly rounded square root."""
+
+    def emit(builder, context, types, a):
+        return builder.call(builder.module.declare_intrinsic("llvm.sqrt", [a.type]), [a])
+
+    return _intrinsic("square_root", _same, emit)
+
+
+@Intrinsic
+def polynomial():
+    """c[0] + c[1] x + c[2] x**2 + ..., by Horner's rule with fused multiply-adds."""
+
+    def emit(builder, context, types, x, coefficients):
+        from numba.core import cgutils
+
+        *rest, total = cgutils.unpack_tuple(builder, coefficients)
+        fused = _function(builder, "llvm.fma", x.type, 3)
+        for c in reversed(rest):
+            total = builder.call(fused, [total, x, c])
+        return total
+
+    return _intrinsic("polynomial", _same, emit)
+
+
+@Intrinsic
+def by_precision():
+    """The first argument in float64 kernels, the second in float32 kernels: for constants and coefficients."""
+
+    def kind(a, b):
+        number = getattr(a, "dtype", a)
+        return a if number.bitwidth == 64 else b
+
+    def emit(builder, context, types, a, b):
+        return a if kind(*types) is types[0] else b
+
+    return _intrinsic("by_precision", kind, emit)
+
+
+def _power_bits(builder, form, k):
+    from llvmlite import ir
+
+    shifted = _strict(builder, "fadd", k, ir.Constant(k.type, form.magic))
+    exponent = builder.add(builder.bitcast(shifted, form.int_type()), form.integer(form.bias))
+    return builder.shl(exponent, form.integer(form.mantissa))  # what stood above the exponent is shifted out
+
+
+@Intrinsic
+def power_of_two():
+    """2**k for integral k in the range of normal exponents (garbage outside)."""
+
+    def emit(builder, context, types, k):
+        return builder.bitcast(_power_bits(builder, _Format(types[0]), k), k.type)
+
+    return _intrinsic("power_of_two", _same, emit)
+
+
+@Intrinsic
+def exponent_of():
+    """The integer e, as a float, with 2**(e - 1/2) <= x < 2**(e + 1/2), for normal positive x."""
+
+    def emit(builder, context, types, x):
+        return _split(builder, _Format(types[0]), x)[0]
+
+    return _intrinsic("exponent_of", _same, emit)
+
+
+@Intrinsic
+def mantissa_of():
+    """x / 2**exponent_of(x), in [sqrt(1/2), sqrt(2)), for normal positive x."""
+
+    def emit(builder, context, types, x):
+        return _split(builder, _Format(types[0]), x)[1]
+
+    return _intrinsic("mantissa_of", _same, emit)
+
+
+def _split(builder, form, x):
+    from llvmlite import ir
+
+    root_half = 0x3FE6A09E667F3BCD if form.width == 64 else 0x3F3504F3
+    mask = (1 << form.mantissa) - 1
+    moved = builder.sub(builder.bitcast(x, form.int_type()), form.integer(root_half))
+    # biased, so that a logical shift will do: vectors of int64 have no arithmetic one before AVX-512
+    biased = builder.lshr(builder.add(moved, form.integer(form.bias << form.mantissa)), form.integer(form.mantissa))
+    magic_bits = (form.bias + form.mantissa) << form.mantissa  # 2**mantissa: an integer or-ed in is added
+    whole = builder.bitcast(builder.or_(biased, form.integer(magic_bits)), x.type)
+    e = _strict(builder, "fsub", whole, ir.Constant(x.type, 2.0**form.mantissa + form.bias))
+    m = builder.add(builder.and_(moved, form.integer(mask)), form.integer(root_half))
+    return e, builder.bitcast(m, x.type)
+
+
+@Intrinsic
+def is_odd():
+    """True for odd integral k, |k| < 2**(mantissa - 1)."""
+
+    def emit(builder, context, types, k):
+        return _bit_of_integer(builder, _Format(types[0]), k, 0)
+
+    return _intrinsic("is_odd", lambda k: _boolean(), emit)
+
+
+@Intrinsic
+def is_in_upper_half():
+    """True where k mod 4 is 2 or 3, for integral k, |k| < 2**(mantissa - 1)."""
+
+    def emit(builder, context, types, k):
+        return _bit_of_integer(builder, _Format(types[0]), k, 1)
+
+    return _intrinsic("is_in_upper_half", lambda k: _boolean(), emit)
+
+
+def _bit_of_integer(builder, form, k, bit):
+    from llvmlite import ir
+
+    pattern = builder.bitcast(_strict(builder, "fadd", k, ir.Constant(k.type, form.magic)), form.int_type())
+    return builder.icmp_unsigned("!=", builder.and_(pattern, form.integer(1 << bit)), form.integer(0))
+
+
+@Intrinsic
+def flip_sign():
+    """x with its sign bit flipped where the sign bit of s is set."""
+
+    def emit(builder, context, types, x, s):
+        form = _Format(types[0])
+        sign = builder.and_(builder.bitcast(s, form.int_type()), form.integer(1 << (form.width - 1)))
+        return builder.bitcast(builder.xor(builder.bitcast(x, form.int_type()), sign), x.type)
+
+    return _intrinsic("flip_sign", _same, emit)
+
+
+@Intrinsic
+def smallest_normal():
+    """The smallest normal positive number of x's format."""
+
+    def emit(builder, context, types, x):
+        from llvmlite import ir
+
+        return ir.Constant(x.type, 2.0 ** (1 - _Format(types[0]).bias))
+
+    return _intrinsic("smallest_normal", _same, emit)
+
+
+def computed_in_double(function, arity):
+    """A Numba function that evaluates a kernel text in float64, whatever the type it is given."""
+    import numba
+
+    from nbgrad.compile.specialise import specialise
+
+    body = specialise(function, "float64")
+
+    def one(x):
+        return numba.float32(body(numba.float64(x)))
+
+    def two(x1, x2):
+        return numba.float32(body(numba.float64(x1), numba.float64(x2)))
+
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, forceinline=True)((one, two)[arity - 1])

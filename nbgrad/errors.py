@@ -33,6 +33,10 @@ class HistoryError(NbgradError, RuntimeError):
     """The path from y to x was dropped when a value on it was read."""
 
 
+class MissingGradientError(NbgradError, RuntimeError):
+    """`get_grad` was asked for a gradient that the result does not hold."""
+
+
 class TracedValueError(NbgradError, RuntimeError):
     """The value of an abstract array was asked for while ``jit`` traces."""
 

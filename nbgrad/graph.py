@@ -68,11 +68,17 @@ def site():
     """(code, instruction offset) of the user's line that is being executed."""
     frame = sys._getframe(2)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) and not file.startswith(_KERNELS):
-            return frame.f_code, frame.f_lasti
+        code = frame.f_code
+        inside = _inside.get(code.co_filename)
+        if inside is None:
+            inside = _inside[code.co_filename] = code.co_filename.startswith((_PACKAGE, _KERNELS))
+        if not inside:
+            return code, frame.f_lasti
         frame = frame.f_back
     return None
+
+
+_inside = {}  # whether a file is ours
 
 
 # ---------------------------------------------------------------- leaves
@@ -125,7 +131,7 @@ def constant_primitive():
 
 def is_constant(node, value=None):
     """Whether `node` is a structural constant (equal to `value`, if given)."""
-    if node.primitive is not _constant or _constant is None:
+    if _constant is None or getattr(node, "primitive", None) is not _constant:
         return False
     return value is None or node.attrs[0] == value
 
@@ -287,37 +293,67 @@ def signature(outputs, through=False):
     """(key, leaves): the structure of a graph as a tuple, and the leaves it reads in order of first visit.
 
     Equal keys mean that one Program serves both graphs, with other values in the leaves.  A realised node
-    is a leaf; with `through`, the graph behind it belongs to the structure as well, as a backward pass needs.
+    is a leaf; with `through`, the graph behind it belongs to the structure as well, as a backward pass needs
+    (a number: only behind nodes made since this serial).
     """
-    index, key, leaves, stack = {}, [], [], list(outputs)[::-1]
+    since = sys.maxsize if through is False else int(through)
+    index, key, leaves, stack = {}, [], [], []
+    for o in outputs:
+        if o not in index:
+            index[o] = len(index)
+            stack.append(o)
+    stack.reverse()
+    add, pop, push, known = key.append, stack.pop, stack.append, index.get
     while stack:
-        node = stack[-1]
-        if node in index:
-            stack.pop()
-            continue
-        if node.primitive is None or (node.value is not None and not (through and node.history)):
-            index[node] = len(index)
-            key.append(node.dtype)
-            key.append(node.shape)
+        node = pop()
+        primitive, value = node.primitive, node.value
+        if primitive is None or (value is not None and (node.serial < since or not node.history)):
+            add(node.dtype)
+            add(node.shape)
             leaves.append(node)
-            stack.pop()
             continue
-        inputs = node.inputs
-        waiting = [i for i in inputs if i not in index]
-        if waiting:
-            stack.extend(waiting[::-1])
-            continue
-        index[node] = len(index)
-        key.append(node.primitive)
-        key.append(node.attrs)
-        for i in inputs:
-            key.append(index[i])
-        if not inputs:  # constants: value, shape and dtype are the structure
-            key.append(node.shape)
-            key.append(node.dtype)
-        if node.value is not None:
-            key.append("realised")
+        add(primitive)
+        add(node.attrs)
+        if node.inputs:
+            for i in node.inputs:
+                number = known(i)
+                if number is None:  # numbered when first met: the structure fixes the order
+                    number = index[i] = len(index)
+                    push(i)
+                add(number)
+        else:  # constants: value, shape and dtype are the structure
+            add(node.shape)
+            add(node.dtype)
+        if value is not None:
+            add("realised")
             leaves.append(node)
-        stack.pop()
-    key.append(tuple(index[o] for o in outputs))
+    add(tuple([index[o] for o in outputs]))
     return tuple(key), leaves
+
+
+#: How many leaves a dropped node remembers one by one.
+REMEMBERED = 64
+
+
+def origins(leaves):
+    """(serials of the leaves something was made from or None, the smallest): what its node remembers of them."""
+    serials, oldest = set(), None
+    for n in leaves:
+        if not n.shape and n.site is None:  # a number
+            continue
+        low = n.serial
+        behind = n.info.get("origins") if n.info else None
+        if behind is not None:
+            low = min(low, behind[1])
+            if behind[0] is None:
+                serials = None
+            elif serials is not None:
+                serials |= behind[0]
+        if serials is not None:
+            serials.add(n.serial)
+            if len(serials) > REMEMBERED:
+                serials = None
+        oldest = low if oldest is None else min(oldest, low)
+    if oldest is None:
+        return frozenset(), 1 << 62
+    return (None if serials is None else frozenset(serials)), oldest

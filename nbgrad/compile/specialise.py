@@ -6,7 +6,6 @@ reads is given the dtype of the kernel's inputs before Numba sees it.
 """
 
 import ast
-import functools
 import inspect
 import textwrap
 import types as python_types
@@ -33,6 +32,7 @@ def specialise(function, dtype):
 
 def typed_function(function, dtype):
     """`function` again, as plain Python, with typed numbers and with callees already specialised."""
+    dtype = numpy.dtype(dtype)
     tree, first_line = _parse(function)
     definition = tree.body[0]
     definition.decorator_list = []
@@ -102,26 +102,3 @@ def _parse(function):
             f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a notebook cell"
         ) from None
     return ast.parse(textwrap.dedent("".join(lines))), first_line
-
-
-@functools.cache
-def reachable_text(function):
-    """The source of a kernel and of everything of ours that it calls: the part of a cache key that is its code."""
-    seen, pending, parts = set(), [function], []
-    while pending:
-        f = pending.pop()
-        if f in seen:
-            continue
-        seen.add(f)
-        parts.append("".join(inspect.getsourcelines(f)[0]))
-        for name in sorted(f.__code__.co_names):
-            value = f.__globals__.get(name)
-            if isinstance(value, Primitive):
-                pending += [t for t in (value.kernel, *value.variants.values()) if t]
-            elif isinstance(value, python_types.FunctionType):
-                pending.append(value)
-            elif hasattr(value, "compiled") and hasattr(value, "build"):
-                pending.append(value.build)
-            elif isinstance(value, (int, float, tuple)):
-                parts.append(f"{name}={value!r}")
-    return "\n".join(sorted(parts))

@@ -3,6 +3,7 @@
 from nbgrad import graph
 from nbgrad.compile import program as programs
 from nbgrad.errors import TracedValueError, describe
+from nbgrad.graph import origins
 
 
 def realize(nodes):
@@ -13,16 +14,22 @@ def realize(nodes):
     key, leaves = graph.signature(pending)
     values = leaf_values(leaves, pending[0])
     results = programs.find(key, lambda: (leaves, pending)).run(values)
+    made_from = None
     for node, value in zip(pending, results, strict=True):
-        settle(node, value)
+        if made_from is None and not node.history:
+            made_from = origins(leaves)
+        settle(node, value, made_from)
 
 
-def settle(node, value):
-    """Store a node's value; without history its inputs are dropped, so that loops do not grow memory."""
+def settle(node, value, made_from=None):
+    """Store a node's value; without history its inputs are dropped, so that loops do not grow memory.
+
+    `made_from` is what `nbgrad.graph.origins` says of the leaves behind the node.
+    """
     node.value = value
     if not node.history and node.primitive is not None:
         if node.inputs:
-            node.note(forgotten=node.primitive.name)
+            node.note(forgotten=node.primitive.name, origins=made_from)
         node.primitive, node.inputs, node.attrs = None, (), ()
 
 

@@ -1,0 +1,604 @@
+"""grad and value_and_grad: function in, function out.
+
+A call runs `fn` on fresh identity nodes in place of the inputs that are differentiated, so nested transforms
+never take one's variable for the other's.  Inside another transform or a trace the backward graph is built and
+handed on.  At the outermost level the result is computed at once, and the backward graph is built only if no
+Program is known for the structure of the forward graph: a repeated call costs the tracing of `fn`, a look-up
+and a run.
+"""
+
+import numpy
+
+from nbgrad import graph
+from nbgrad.array import Array, Parameter
+from nbgrad.autodiff import backward
+from nbgrad.autodiff.gradients import seed
+from nbgrad.compile import program as programs
+from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingGradientError, describe
+from nbgrad.graph import Node, state
+from nbgrad.kernels.casting import identity
+from nbgrad.runtime.evaluate import realize
+
+
+def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False):
+    """A function that computes the gradient of `fn`.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes and returns Arrays, also in tuples, lists and dicts.  All floating-point outputs are
+        differentiated and their gradients added; outputs of any shape are seeded with ones.
+    grad_position : int, tuple of int, or None
+        Which arguments to differentiate by, counted from 0; keyword arguments are numbered after the
+        positional ones, in the order of the call.  An argument is an Array, a NumPy array, or a list or
+        dict of such at any depth, and its gradient has the same form.  Each position is an input of its
+        own, also when two hold the same Array; what `fn` closes over is constant.
+    weights : Parameter, or sequence of Parameter, optional
+        Arrays that `fn` closes over to differentiate by as well.
+    has_aux : bool
+        Only the first of several outputs is differentiated, the rest is handed back.
+    return_ids : bool
+        Each gradient g becomes ``(position, g)`` or ``(parameter_name, g)``; see `get_grad`.
+    sens_param : bool
+        The call takes the seed of the outputs as keyword ``sens`` or as last positional argument: an array
+        of the shape and dtype of the output, or a tuple of such for several outputs.
+
+    Returns
+    -------
+    callable
+        Returns the gradient: bare for one position (also ``(0,)``), a tuple for more; for `weights` bare
+        for a bare Parameter, a tuple for a sequence of any length; ``(by position, by weights)`` if both
+        were given.  With `has_aux`: ``(that, aux)`` with a tuple `aux`.  Where nothing depends on an input
+        its gradient is zeros.
+
+    Raises
+    ------
+    GradientError
+        A ValueError: positions that are negative, repeated, missing or out of range; `has_aux` without a
+        tuple of two outputs.
+    ArgumentError, DtypeError
+        TypeErrors: options or arguments of the wrong kind, integers among what is differentiated.
+
+    See Also
+    --------
+    value_and_grad, nbgrad.gradients
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> def f(x, y):
+    ...     return x * x * y
+    >>> x, y = ng.asarray([1.0, 2.0]), ng.asarray([3.0, 4.0])
+    >>> ng.grad(f)(x, y)
+    Array([ 6., 16.], shape=(2,), dtype=float64, device=cpu)
+    >>> ng.grad(ng.grad(f))(x, y)
+    Array([6., 8.], shape=(2,), dtype=float64, device=cpu)
+    >>> ng.grad(f, grad_position=(0, 1), return_ids=True)(x, y)[1]
+    (1, Array([1., 4.], shape=(2,), dtype=float64, device=cpu))
+    """
+    return _Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(False)
+
+
+def value_and_grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False):
+    """A function that computes what `fn` returns, and its gradient.
+
+    Parameters
+    ----------
+    fn, grad_position, weights, has_aux, return_ids, sens_param
+        As for `grad`.
+
+    Returns
+    -------
+    callable
+        Returns ``(value, gradient)``: everything that `fn` returns in its own structure, and what `grad`
+        returns without `has_aux`.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> w = ng.Parameter([1.0, -1.0], name="w")
+    >>> def loss(x):
+    ...     return ((x * w) * (x * w)).sum()
+    >>> value, (gw,) = ng.value_and_grad(loss, None, [w])(ng.asarray([3.0, 4.0]))
+    >>> float(value)
+    25.0
+    >>> gw
+    Array([ 18., -32.], shape=(2,), dtype=float64, device=cpu)
+    """
+    return _Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(True)
+
+
+def get_grad(gradients, identifier):
+    """One gradient out of a result with ids.
+
+    Parameters
+    ----------
+    gradients : tuple
+        What a gradient function made with ``return_ids=True`` returned.
+    identifier : int or Parameter
+        A position, or one of the weights.
+
+    Returns
+    -------
+    Array
+
+    Raises
+    ------
+    MissingGradientError
+        A RuntimeError: no such gradient in there.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> w = ng.Parameter([2.0], name="w")
+    >>> ids = ng.grad(lambda x: x * w, 0, [w], return_ids=True)(ng.asarray([5.0]))
+    >>> ng.get_grad(ids, w)
+    Array([5.], shape=(1,), dtype=float64, device=cpu)
+    """
+    if isinstance(identifier, Parameter):
+        wanted, text = identifier.name, f"Parameter {identifier.name!r}"
+    elif isinstance(identifier, (int, numpy.integer)) and not isinstance(identifier, bool):
+        wanted, text = int(identifier), f"position {identifier}"
+    else:
+        raise ArgumentError(f"get_grad: identifier must be a position or a Parameter, got {describe(identifier)}")
+    stack = [gradients]
+    while stack:
+        item = stack.pop()
+        if not isinstance(item, tuple):
+            continue
+        if len(item) == 2 and type(item[0]) is type(wanted):
+            if item[0] == wanted:
+                return item[1]
+            continue
+        stack.extend(item[::-1])
+    raise MissingGradientError(
+        f"get_grad: no gradient for {text} in this result; make it with return_ids=True, and with that position or "
+        "Parameter among grad_position or weights"
+    )
+
+
+class _Pending(Exception):
+    """Arrays made outside of fn that have no value yet."""
+
+
+class Inputs:
+    """The inputs of one call that are differentiated: fresh nodes in place of those of the arguments.
+
+    Attributes
+    ----------
+    originals, wrappers : lists of Node
+    trees : list
+        For each position None, or (treespec, number of leaves) of a container.
+    """
+
+    __slots__ = ("arguments", "now", "originals", "since", "swapped", "trees", "wrappers")
+
+    def __init__(self, call, items, positions, weights):
+        self.originals, self.trees, self.swapped = originals, trees, _ = [], [], []
+        count = len(items)
+        for p in positions:
+            if p >= count:
+                raise GradientError(
+                    f"{call}: grad_position {p} is out of range, the call has {count} argument{'s' if count != 1 else ''}"
+                )
+            a = items[p]
+            if isinstance(a, Array):
+                node = a._node
+                if node.dtype.kind != "f":
+                    raise _not_float(call, node, f"argument {p}")
+                originals.append(node)
+                trees.append(None)
+            else:
+                self._other(call, a, p)
+        for w in weights:
+            node = w._node
+            if node.dtype.kind != "f":
+                raise _not_float(call, node, f"weight {w.name}")
+            originals.append(node)
+        self.now = not state.tracked
+        if self.now:
+            pending = [n for n in originals if n.value is None]
+            pending += [a._node for a in items if isinstance(a, Array) and a._node.value is None]
+            if pending:
+                realize(pending)
+            self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, n.value, True, n.site) for n in originals]
+        else:
+            self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, None, True, n.site) for n in originals]
+        self.since = next(graph._serial)
+        self.arguments = arguments = list(items)
+        at = 0
+        for p, tree in zip(positions, trees, strict=True):
+            if tree is None:
+                arguments[p] = Array(self.wrappers[at])
+                at += 1
+            else:
+                treespec, size = tree
+                arguments[p] = treespec.unflatten([Array(n) for n in self.wrappers[at : at + size]])
+                at += size
+
+    def _other(self, call, value, position):
+        if isinstance(value, (numpy.ndarray, numpy.generic)):
+            node = graph.leaf(graph.array_value(value, call, f"argument {position}"))
+            if node.dtype.kind != "f":
+                raise _not_float(call, node, f"argument {position}")
+            self.originals.append(node)
+            self.trees.append(None)
+            return
+        if not isinstance(value, (list, dict)):
+            if isinstance(value, tuple):
+                hint = "; pass its elements as arguments of their own with grad_position=(0, 1, ...), or make it a list or a dict"
+            elif isinstance(value, (bool, int, float)):
+                hint = "; make it an array with nbgrad.asarray, or leave its position out of grad_position"
+            else:
+                hint = ""
+            raise ArgumentError(
+                f"{call}: argument {position} is differentiated, so it must be an array, or a list or dict of arrays, "
+                f"not {describe(value)}{hint}"
+            )
+        import optree
+
+        paths, leaves, treespec = optree.tree_flatten_with_path(value)
+        for path, leaf in zip(paths, leaves, strict=True):
+            where = f"argument {position}" + "".join(f"[{k!r}]" for k in path)
+            if isinstance(leaf, Array):
+                node = leaf._node
+            elif isinstance(leaf, (numpy.ndarray, numpy.generic)):
+                node = graph.leaf(graph.array_value(leaf, call, where))
+            else:
+                raise ArgumentError(
+                    f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one with "
+                    "nbgrad.asarray, or move it to an argument that is not differentiated"
+                )
+            if node.dtype.kind != "f":
+                raise _not_float(call, node, where)
+            self.originals.append(node)
+        self.trees.append((treespec, len(leaves)))
+
+    def run(self, fn, names, weights):
+        """What `fn` returns and the nodes of its Arrays, which belong to the swapped-in weights."""
+        arguments, wrappers = self.arguments, self.wrappers
+        depth, static, scope, device = state.tracked, state.static, state.scope, state.device
+        if weights:
+            weight_nodes = wrappers[len(wrappers) - len(weights) :]
+            for w, node in zip(weights, weight_nodes, strict=True):
+                w._node = node
+        state.tracked = depth + 1
+        try:
+            if names:
+                split = len(arguments) - len(names)
+                out = fn(*arguments[:split], **dict(zip(names, arguments[split:], strict=True)))
+            else:
+                out = fn(*arguments)
+            nodes = []
+            if isinstance(out, Array):
+                nodes.append(out._node)
+            else:
+                flatten(out, nodes)
+        finally:
+            state.tracked, state.static, state.scope, state.device = depth, static, scope, device
+            if weights:
+                for w, node, original in zip(weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True):
+                    if w._node is node:
+                        w._node = original
+        return out, nodes
+
+    def pulled(self, outputs, seeds, values=()):
+        """(Arrays of `values`, gradient Arrays of the wrappers) of a finished run."""
+        if self.now and not state.tracked:
+            return self._computed(outputs, seeds, values)
+        found = self._swept(outputs, seeds)
+        return [Array(n) for n in values], [Array(g) for g in found]
+
+    def _swept(self, outputs, seeds):
+        wrappers = self.wrappers
+        found = backward.sweep(
+            outputs, [backward.ones(y) for y in outputs] if seeds is None else seeds, wrappers, stops=wrappers
+        )
+        return [backward.zeros(w) if g is None else g for w, g in zip(wrappers, found, strict=True)]
+
+    def _computed(self, outputs, seeds, values):
+        wrappers, since = self.wrappers, self.since
+        heads = wrappers if seeds is None else [*wrappers, *seeds]
+
+        def make():
+            pending = _made_before(since, [*outputs, *values])
+            if pending:
+                raise _Pending(pending)
+            return leaves, [*values, *self._swept(outputs, seeds)]
+
+        while True:
+            key, leaves = graph.signature([*heads, *outputs, *values], since)
+            try:
+                program = programs.find((len(wrappers), len(heads), len(outputs), key), make)
+                break
+            except _Pending as found:
+                realize(found.args[0])
+        results = program.run([n.value for n in leaves])
+        behind = self.originals + leaves[len(wrappers) :]
+        made_from = graph.origins(behind)
+        lost = {"forgotten": "grad", "origins": made_from}
+        site = graph.site()
+        history = False
+        for n in behind:
+            if n.history:
+                history = True
+                break
+        later = Later(self, outputs, seeds) if history else None
+        arrays, split = [], len(values)
+        for i, value in enumerate(results):
+            node = Node(None, (), (), value.shape, value.dtype, value, False, site)
+            if i < split or not history:
+                node.info = lost
+            else:
+                node.info = {"deferred": (later, i - split)}
+            arrays.append(Array(node))
+        return arrays[:split], arrays[split:]
+
+
+class Later:
+    """The backward graph of results that were computed at once, built when they are differentiated after all."""
+
+    __slots__ = ("found", "inputs", "outputs", "seeds")
+
+    def __init__(self, inputs, outputs, seeds):
+        self.inputs, self.outputs, self.seeds, self.found = inputs, outputs, seeds, None
+
+    def __call__(self):
+        if self.found is None:
+            self.found = self.inputs._swept(self.outputs, self.seeds)
+        return self.found
+
+
+class _Options:
+    """The checked options of a transform."""
+
+    def __init__(self, call, fn, grad_position, weights, has_aux, return_ids, sens_param):
+        if not callable(fn):
+            raise ArgumentError(f"{call}: fn must be callable, got {describe(fn)}")
+        self.call, self.fn = call, fn
+        self.has_aux = flag(call, "has_aux", has_aux)
+        self.return_ids = flag(call, "return_ids", return_ids)
+        self.sens_param = flag(call, "sens_param", sens_param)
+        if grad_position is None and weights is None:
+            raise GradientError(f"{call}: grad_position and weights cannot both be None; say what to differentiate by")
+        self.positions = positions(call, grad_position)
+        self.by_position = grad_position is not None
+        self.one_weight = isinstance(weights, Array)
+        self.by_weight = weights is not None
+        self.weights = checked_weights(call, weights)
+        self.distinct = tuple({id(w): w for w in self.weights}.values())
+        self.where = [next(i for i, d in enumerate(self.distinct) if d is w) for w in self.weights]
+        if self.return_ids:
+            for w in self.weights:
+                if not isinstance(w, Parameter):
+                    raise ArgumentError(f"{call}: return_ids needs names, so every weight must be a Parameter; got {describe(w)}")
+
+    def transform(self, with_value):
+        """The gradient function."""
+        call, fn, places, weights = self.call, self.fn, self.positions, self.distinct
+        has_aux, sens_param = self.has_aux, self.sens_param
+        bare = len(places) == 1 and not self.by_weight and not self.return_ids
+
+        def gradient(*args, **kwargs):
+            sens, names = None, None
+            if sens_param:
+                args, sens = _take_sens(call, args, kwargs)
+            if kwargs:
+                names = list(kwargs)
+                args = (*args, *kwargs.values())
+            inputs = Inputs(call, args, places, weights)
+            out, nodes = inputs.run(fn, names, weights)
+            first, count = out, len(nodes)
+            if has_aux:
+                first, count = _first(call, out)
+            differentiated = nodes if count == len(nodes) else nodes[:count]
+            if not count:
+                raise _nothing(call, fn, first)
+            seeds = _checked_seeds(call, sens, first, differentiated) if sens_param else None
+            outputs = differentiated
+            for n in differentiated:
+                if n.dtype.kind != "f":
+                    outputs, seeds = _floating(differentiated, seeds)
+                    break
+            values = nodes if with_value else (nodes[count:] if has_aux else ())
+            arrays, found = inputs.pulled(outputs, seeds, values)
+            if bare and inputs.trees[0] is None:
+                answer = found[0]
+            else:
+                answer = self.assemble(inputs, found)
+            if with_value:
+                return (arrays[0] if isinstance(out, Array) else rebuilt(out, iter(arrays))), answer
+            if has_aux:
+                rest = iter(arrays)
+                return answer, tuple(rebuilt(o, rest) for o in out[1:])
+            return answer
+
+        gradient.__name__ = gradient.__qualname__ = f"{call}_of_{getattr(fn, '__name__', type(fn).__name__)}"
+        gradient.__doc__ = f"What nbgrad.{call} made of {getattr(fn, '__name__', type(fn).__name__)}."
+        gradient.__wrapped__ = fn
+        return gradient
+
+    def assemble(self, inputs, found):
+        """Gradients in the containers that the options ask for."""
+        answers, at = [], 0
+        for p, tree in zip(self.positions, inputs.trees, strict=True):
+            if tree is None:
+                g = found[at]
+                at += 1
+            else:
+                g = tree[0].unflatten(found[at : at + tree[1]])
+                at += tree[1]
+            answers.append((p, g) if self.return_ids else g)
+        by_position = answers[0] if len(answers) == 1 else tuple(answers)
+        if not self.by_weight:
+            return by_position
+        tail = found[at:]
+        by_weight = [tail[i] for i in self.where]
+        if self.return_ids:
+            by_weight = [(w.name, g) for w, g in zip(self.weights, by_weight, strict=True)]
+        by_weight = by_weight[0] if self.one_weight else tuple(by_weight)
+        return (by_position, by_weight) if self.by_position else by_weight
+
+
+# ---------------------------------------------------------------- outputs
+
+
+def flatten(out, nodes):
+    """Append the nodes of the Arrays in tuples, lists and dicts to `nodes`."""
+    if isinstance(out, Array):
+        nodes.append(out._node)
+    elif isinstance(out, (tuple, list)):
+        for v in out:
+            flatten(v, nodes)
+    elif isinstance(out, dict):
+        for v in out.values():
+            flatten(v, nodes)
+
+
+def rebuilt(out, arrays):
+    """`out` with its Arrays replaced by the next ones of `arrays`."""
+    if isinstance(out, Array):
+        return next(arrays)
+    if isinstance(out, tuple):
+        items = [rebuilt(v, arrays) for v in out]
+        return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
+    if isinstance(out, list):
+        return [rebuilt(v, arrays) for v in out]
+    if isinstance(out, dict):
+        return {k: rebuilt(v, arrays) for k, v in out.items()}
+    return out
+
+
+def _first(call, out):
+    """The output that is differentiated with has_aux, and how many Arrays it holds."""
+    if not isinstance(out, tuple) or len(out) < 2:
+        got = f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
+        raise GradientError(f"{call}: with has_aux=True fn must return a tuple of at least two, (value, aux, ...); it returned {got}")
+    nodes = []
+    flatten(out[0], nodes)
+    return out[0], len(nodes)
+
+
+def _nothing(call, fn, out):
+    name = getattr(fn, "__name__", type(fn).__name__)
+    hint = ""
+    if isinstance(out, (int, float, numpy.ndarray, numpy.generic)):
+        hint = "; float(), .item() and numpy.asarray() inside fn take values out of the graph"
+    return ArgumentError(f"{call}: {name} returned no Array to differentiate but {describe(out)}{hint}")
+
+
+def _floating(nodes, seeds):
+    """The nodes that carry gradients, with their seeds."""
+    keep = [i for i, n in enumerate(nodes) if n.dtype.kind == "f"]
+    return [nodes[i] for i in keep], None if seeds is None else [seeds[i] for i in keep]
+
+
+def _made_before(since, nodes):
+    """Nodes older than `since` that have no value yet and that newer ones (or the outputs) read."""
+    found = {}
+
+    def outer(n):
+        return n.serial < since or n.primitive is None
+
+    for node in graph.topological(nodes, stop=outer):
+        if outer(node) and node.value is None and node.primitive is not None and not graph.is_constant(node):
+            found[node] = None
+    return list(found)
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def flag(call, name, value):
+    """A bool, or ArgumentError."""
+    if isinstance(value, (bool, numpy.bool_)):
+        return bool(value)
+    raise ArgumentError(f"{call}: {name} must be True or False, got {describe(value)}")
+
+
+def positions(call, value):
+    """A tuple of distinct positions."""
+    if value is None:
+        return ()
+    if not isinstance(value, tuple):
+        _check_position(call, value, "grad_position must be an int or a tuple of ints")
+        return (int(value),)
+    if not value:
+        raise GradientError(f"{call}: grad_position is empty; give a position, or None with weights")
+    for v in value:
+        _check_position(call, v, "every element of grad_position must be an int")
+    if len(set(value)) != len(value):
+        raise GradientError(f"{call}: grad_position {value} names a position twice")
+    return tuple(int(v) for v in value)
+
+
+def _check_position(call, value, rule):
+    if isinstance(value, (bool, numpy.bool_)) or not isinstance(value, (int, numpy.integer)):
+        hint = "; has_aux is the fourth parameter" if isinstance(value, bool) else ""
+        raise ArgumentError(f"{call}: {rule}, got {describe(value)}{hint}")
+    if value < 0:
+        raise GradientError(f"{call}: grad_position must not be negative, got {value}; positions count from 0")
+
+
+def checked_weights(call, weights):
+    """A tuple of Arrays."""
+    if weights is None:
+        return ()
+    if isinstance(weights, Array):
+        return (weights,)
+    if not isinstance(weights, (list, tuple)):
+        raise ArgumentError(f"{call}: weights must be a Parameter or a list or tuple of Parameters, got {describe(weights)}")
+    for i, w in enumerate(weights):
+        if not isinstance(w, Array):
+            raise ArgumentError(f"{call}: weights[{i}] must be a Parameter, got {describe(w)}")
+    return tuple(weights)
+
+
+def _not_float(call, node, what):
+    return DtypeError(
+        f"{call}: {what} has dtype {node.dtype}, and only floating-point arrays have gradients; cast it with "
+        f".astype('float64') or leave it out of what is differentiated\n    {describe(node, what)}"
+    )
+
+
+def _take_sens(call, args, kwargs):
+    if "sens" in kwargs:
+        return args, kwargs.pop("sens")
+    if not args:
+        raise ArgumentError(f"{call}: with sens_param=True give the seed as keyword sens or as last positional argument")
+    return args[:-1], args[-1]
+
+
+def _checked_seeds(call, sens, out, nodes):
+    if isinstance(out, Array):
+        if isinstance(sens, tuple) and len(sens) == 1:
+            sens = sens[0]
+        seeds = [sens]
+    else:
+        seeds = []
+        _flatten_seeds(sens, seeds)
+        if len(seeds) != len(nodes):
+            raise GradientError(
+                f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give a "
+                "tuple with one seed for each"
+            )
+    found = [seed(call, f"sens[{i}]" if len(seeds) > 1 else "sens", s, y, f"output {i}")
+             for i, (s, y) in enumerate(zip(seeds, nodes, strict=True))]  # fmt: skip
+    if not state.tracked:
+        pending = [n for n in found if n.value is None]
+        if pending:
+            realize(pending)
+    return found
+
+
+def _flatten_seeds(sens, seeds):
+    if isinstance(sens, (tuple, list)):
+        for s in sens:
+            _flatten_seeds(s, seeds)
+    elif isinstance(sens, dict):
+        for s in sens.values():
+            _flatten_seeds(s, seeds)
+    else:
+        seeds.append(sens)
+
+

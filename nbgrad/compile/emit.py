@@ -1,0 +1,444 @@
+"""Emit: a nest as Python source that Numba compiles, and the table of words its kernel reads.
+
+The source depends on structure only: ranks, dtypes, which strides are 0 or 1, what is fused.  Extents,
+strides, addresses and constants are words of the table, so a new size or a new number compiles nothing.
+"""
+
+from nbgrad import graph
+
+#: Elements summed in any order before their sum is added with its rounding error kept.
+BLOCK = 256
+#: Elements of a row that are accumulated in memory before the next row is read.
+COLUMN_BLOCK = 1024
+
+#: How a reduction starts, goes on inside a block, and joins two results.
+REDUCTIONS = {
+    "sum": (0, "add_fast({0}, {1})", "{0} + {1}"),
+    "prod": (1, "multiply_fast({0}, {1})", "{0} * {1}"),
+    "max": ("lowest", "larger({0}, {1})", "larger({0}, {1})"),
+    "min": ("highest", "smaller({0}, {1})", "smaller({0}, {1})"),
+    "any": (False, "{0} | {1}", "{0} | {1}"),
+    "all": (True, "{0} & {1}", "{0} & {1}"),
+}
+
+
+class Words:
+    """The table of a launch: integers, numbers, and addresses that are filled in when buffers are known."""
+
+    def __init__(self):
+        self.values, self.addresses = [], []
+
+    def add(self, value):
+        """Index of a new word."""
+        self.values.append(value)
+        return len(self.values) - 1
+
+    def address(self, view, name):
+        """Index of a word that will hold the address of a view's first element."""
+        index = self.add(0)
+        self.addresses.append((index, view, name))
+        return index
+
+
+class Writer:
+    """Lines of source with their indentation."""
+
+    def __init__(self):
+        self.lines, self.level = [], 0
+
+    def line(self, text):
+        """One line at the current level."""
+        self.lines.append("    " * self.level + text)
+
+    def open(self, text):
+        """A line that opens a block."""
+        self.line(text)
+        self.level += 1
+
+    def close(self, levels=1):
+        """Back out of blocks."""
+        self.level -= levels
+
+    def text(self):
+        """The source."""
+        return "\n".join(self.lines) + "\n"
+
+
+class Kernel:
+    """Emitted source of one nest, its names and its words.
+
+    Attributes
+    ----------
+    source : str
+    names : dict
+        Name in the source -> (primitive, dtype name).
+    words : Words
+    rows, inner : int
+        Parallel extent and elements per unit of it, for splitting into chunks.
+    split_words : dict or None
+        Indices of the words that say how a reduction is split; None for elementwise nests.
+    """
+
+    def __init__(self, nest, plan, domain, title):
+        self.nest, self.plan, self.domain = nest, plan, domain
+        self.words, self.names, self.writer = Words(), {}, Writer()
+        self.pointer, self.expressions, self.numbers, self.strides = {}, {}, {}, {}
+        self.split_words, self.flat = None, False
+        w = self.writer
+        w.open("def kernel(args, start, stop):")
+        w.line(f'"""{title}"""')
+        self._declare()
+        reducing = bool(nest.results)
+        if reducing:
+            self._columns() if nest.columns else self._rows()
+        else:
+            self._map()
+        self.source = w.text()
+
+    # ------------------------------------------------------------ declarations
+
+    def _declare(self):
+        nest, w = self.nest, self.writer
+        self.extent = [f"n{a}" for a in range(len(nest.extents))]
+        for a, n in enumerate(nest.extents):
+            w.line(f"{self.extent[a]} = word(args, {self.words.add(n)})")
+        for k, (key, o) in enumerate(nest.loads.items()):
+            self.pointer[key] = f"x{k}"
+            w.line(f"x{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'load')})")
+            self._declare_strides(f"x{k}", o)
+        for k, o in enumerate(nest.stores):
+            w.line(f"y{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'store')})")
+            self._declare_strides(f"y{k}", o)
+        for k, o in enumerate(nest.results):
+            w.line(f"r{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'result')})")
+            self._declare_strides(f"r{k}", o)
+            w.line(f"partial{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'partial')})")
+            first = REDUCTIONS[o.node.primitive.name][0]
+            index = self.words.add((_first(first, o.dtype), o.dtype))
+            w.line(f"first{k} = number_{o.dtype}(args, {index})")
+        for node in [*nest.values, *(r.node for r in nest.results)]:
+            for x in node.inputs:
+                origin = self.plan.sources[x].origin
+                if graph.is_constant(origin):
+                    self._number(origin)
+
+    def _declare_strides(self, name, operand):
+        """Outer axes take their stride from the table unless it is 0; the inner one also where it is 1."""
+        last = len(operand.strides) - 1
+        texts = []
+        for a, s in enumerate(operand.strides):
+            if s == 0 or (a == last and s == 1):
+                texts.append(s)
+            else:
+                text = f"{name}_s{a}"
+                self.writer.line(f"{text} = word(args, {self.words.add(s)})")
+                texts.append(text)
+        self.strides[name] = texts
+
+    def _number(self, node):
+        key = node.attrs[0] if node.attrs[0] == node.attrs[0] else "nan", str(node.attrs[0]), node.dtype
+        if key not in self.numbers:
+            name = f"c{len(self.numbers)}"
+            self.writer.line(f"{name} = number_{node.dtype}(args, {self.words.add((node.attrs[0], node.dtype))})")
+            self.numbers[key] = name
+        return self.numbers[key]
+
+    # ------------------------------------------------------------ offsets
+
+    def _row(self, axes, index, pointers):
+        """Decode a linear index over `axes` and step the pointers to its place; returns the new names."""
+        w = self.writer
+        single = {}
+        if len(axes) == 1:
+            single[axes[0]] = index
+        else:
+            rest = index
+            for a in reversed(axes[1:]):
+                w.line(f"i{a} = {rest} % {self.extent[a]}")
+                w.line(f"q{a} = {rest} // {self.extent[a]}")
+                single[a], rest = f"i{a}", f"q{a}"
+            single[axes[0]] = rest
+        moved = {}
+        for name, base in pointers.items():
+            terms = [f"{single[a]} * {self.strides[name][a]}" for a in axes if self.strides[name][a] != 0]
+            moved[name] = base
+            if terms:
+                moved[name] = f"{name}_{index}"
+                w.line(f"{moved[name]} = at({base}, {' + '.join(terms)})")
+        return moved
+
+    def _index(self, name, axis, variable):
+        if not self._varies(name, axis):
+            return "0"
+        s = self.strides[name][axis]
+        return variable if s == 1 else f"{variable} * {s}"
+
+    def _varies(self, name, axis):
+        return not self.flat and bool(self.strides[name]) and self.strides[name][axis] != 0
+
+    def _all_pointers(self):
+        names = [*self.pointer.values(), *(f"y{k}" for k in range(len(self.nest.stores)))]
+        return {n: n for n in names}
+
+    # ------------------------------------------------------------ bodies
+
+    def _body(self, place, axis, variable, hoisted=None):
+        """Loads, values and stores of one element; returns name of each value.
+
+        With `hoisted`, only what does not change along the inner axis (before the loop) or what does.
+        """
+        nest, w = self.nest, self.writer
+        names = {} if hoisted is None else hoisted
+        before = hoisted is None
+        for key, _ in nest.loads.items():
+            pointer = self.pointer[key]
+            varies = self._varies(pointer, axis)
+            if varies != before:
+                w.line(f"{pointer}_v = load({place[pointer]}, {self._index(pointer, axis, variable)})")
+                names[key] = f"{pointer}_v", varies
+        for node in nest.values:
+            inputs = [self._operand(x, names) for x in node.inputs]
+            varies = any(v for _, v in inputs)
+            if varies != before and node not in names:
+                name = f"{node.primitive.name}_{len(self.expressions)}"
+                self.expressions[node, before] = name
+                w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
+                names[node] = name, varies
+        return names
+
+    def _operand(self, x, names):
+        origin = self.plan.sources[x].origin
+        if graph.is_constant(origin):
+            return self._number(origin), False
+        if x in names:
+            return names[x]
+        key = self._key(x)
+        if key in names:
+            return names[key]
+        return "", True  # comes later, inside the loop
+
+    def _key(self, x):
+        from nbgrad.compile.nest import load_key
+
+        return load_key(x, self.plan, self.domain)
+
+    def _expression(self, node, texts):
+        primitive = node.primitive
+        if primitive.name == "astype":
+            source, target = node.inputs[0].dtype, node.dtype
+            if target.kind == "b":
+                return f"{texts[0]} != to_{source}(0)" if source.kind != "b" else texts[0]
+            return f"to_{target}({texts[0]})"
+        if primitive.name == "add_n":
+            text = " + ".join(texts)
+        elif node.dtype.kind == "b" and primitive.result == "same":
+            text = {"add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}",
+                    "invert": "not {0}"}.get(primitive.name, primitive.expression)  # fmt: skip
+            text = text.format(*texts) if text else self._call(node, texts)
+        elif primitive.expression:
+            text = primitive.expression.format(*texts)
+        else:
+            text = self._call(node, texts)
+        if node.dtype.kind in "iu" and primitive.name not in ("where", "identity", "stop_gradient", "positive"):
+            text = f"to_{node.dtype}({text})"  # Numba widens small integers
+        return text
+
+    def _call(self, node, texts):
+        dtype = str(next((x.dtype for x in node.inputs if x.dtype.kind != "b"), node.dtype))
+        name = f"{node.primitive.name}_{dtype}"
+        self.names[name] = node.primitive, dtype
+        return f"{name}({', '.join(texts)})"
+
+    def _stores(self, place, axis, variable, names):
+        for k, o in enumerate(self.nest.stores):
+            pointer = f"y{k}"
+            text, _ = self._operand(o.node, names)
+            self.writer.line(f"store({place[pointer]}, {self._index(pointer, axis, variable)}, {text}, {self._scope(k)})")
+
+    def _scope(self, k):
+        return min(k, 23)
+
+    # ------------------------------------------------------------ elementwise nests
+
+    def _map(self):
+        """out[i] = f(x[i], ...): rows are split over threads, or the elements of a single row."""
+        nest, w = self.nest, self.writer
+        rank = len(nest.extents)
+        place = self._all_pointers()
+        if rank >= 2:
+            w.open("for row in range(start, stop):")
+            place = self._row(list(range(rank - 1)), "row", place)
+            first, last = "0", self.extent[-1]
+        else:
+            first, last = "start", "stop"
+        axis = rank - 1
+        names = self._before(place, axis)
+        w.open(f"for i in range({first}, {last}):")
+        names = self._body(place, axis, "i", names)
+        self._stores(place, axis, "i", names)
+        self.rows = _product(nest.extents[:-1]) if rank >= 2 else _product(nest.extents)
+        self.inner = nest.extents[-1] if rank >= 2 else 1
+
+    def _before(self, place, axis):
+        """Values that the inner loop does not change, computed once before it."""
+        return self._body(place, axis, "0")
+
+    # ------------------------------------------------------------ reductions
+
+    def _split_header(self, rows, length):
+        """How [start, stop) is meant: 0 over kept rows, 1 over the reduced extent into partial results, 2 joining them."""
+        w = self.writer
+        self.split_words = {"mode": self.words.add(0), "grain": self.words.add(1), "chunks": self.words.add(1)}
+        w.line(f"mode = word(args, {self.split_words['mode']})")
+        w.line(f"grain = word(args, {self.split_words['grain']})")
+        w.line(f"chunks = word(args, {self.split_words['chunks']})")
+        w.line(f"rows = {rows}")
+        w.open("if mode == 2:")
+        w.open("for row in range(start, stop):")
+        for k, o in enumerate(self.nest.results):
+            join = REDUCTIONS[o.node.primitive.name][2]
+            w.line(f"total{k} = first{k}")
+            if self._compensated(o):
+                w.line(f"lost{k} = first{k}")
+            w.open("for c in range(chunks):")
+            w.line(f"p{k} = load(partial{k}, c * rows + row)")
+            self._join(k, o, join, f"p{k}")
+            w.close()
+            w.line(f"store(r{k}, row, {self._total(k, o)}, {self._scope(len(self.nest.stores) + k)})")
+        w.close()
+        w.line("return")
+        w.close()
+        w.line("first_row, last_row, low, high, slot = start, stop, 0, " + length + ", 0")
+        w.open("if mode == 1:")
+        w.line("first_row, last_row, low, high, slot = 0, rows, start, stop, start // grain * rows")
+        w.close()
+
+    def _compensated(self, operand):
+        return operand.node.primitive.name == "sum" and operand.dtype.kind == "f"
+
+    def _join(self, k, operand, join, value):
+        """total = total (+) value; for float sums the rounding error is kept (Neumaier)."""
+        w = self.writer
+        if not self._compensated(operand):
+            w.line(f"total{k} = {self._typed(operand, join.format(f'total{k}', value))}")
+            return
+        w.line(f"s{k} = total{k} + {value}")
+        w.line(f"z{k} = s{k} - total{k}")
+        w.line(f"lost{k} = lost{k} + ((total{k} - (s{k} - z{k})) + ({value} - z{k}))")
+        w.line(f"total{k} = s{k}")
+
+    def _total(self, k, operand):
+        """The sum with its lost part, which is nan after an overflow and then must not count."""
+        if not self._compensated(operand):
+            return f"total{k}"
+        return f"(total{k} + lost{k} if lost{k} == lost{k} else total{k})"
+
+    def _typed(self, operand, text):
+        return f"to_{operand.dtype}({text})" if operand.dtype.kind in "iu" else text
+
+    def _rows(self):
+        """Reduced axes innermost: each result is gathered in registers, in blocks."""
+        nest, w = self.nest, self.writer
+        rank = len(nest.extents)
+        kept = [a for a in range(rank) if not nest.reduced[a]]
+        reduced = [a for a in range(rank) if nest.reduced[a]]
+        axis = rank - 1
+        outer = reduced[:-1]
+        split = " * ".join(self.extent[a] for a in outer) if outer else (self.extent[axis] if reduced else "1")
+        self._split_header(" * ".join(self.extent[a] for a in kept) or "1", split)
+        w.open("for row in range(first_row, last_row):")
+        place = self._row(kept, "row", self._all_pointers()) if kept else self._all_pointers()
+        for k, o in enumerate(nest.results):
+            w.line(f"total{k} = first{k}")
+            if self._compensated(o):
+                w.line(f"lost{k} = first{k}")
+        depth = 1
+        if outer:
+            w.open("for q in range(low, high):")
+            place = self._row(outer, "q", place)
+            w.line(f"from_, to_ = 0, {self.extent[axis]}")
+            depth += 1
+        else:
+            w.line("from_, to_ = low, high")
+        self.flat = not reduced  # nothing but extents of 1 is reduced: the row is the element
+        names = self._body(place, axis, "0")
+        w.open(f"for block in range(from_, to_, {BLOCK}):")
+        w.line(f"end = min(block + {BLOCK}, to_)")
+        for k in range(len(nest.results)):
+            w.line(f"part{k} = first{k}")
+        w.open("for i in range(block, end):")
+        names = self._body(place, axis, "i", names)
+        for k, o in enumerate(nest.results):
+            value, _ = self._operand(o.node.inputs[0], names)
+            step = REDUCTIONS[o.node.primitive.name][1].format(f"part{k}", value)
+            w.line(f"part{k} = {self._typed(o, step)}")
+        self._stores(place, axis, "i", names)
+        w.close()
+        for k, o in enumerate(nest.results):
+            self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{k}")
+        w.close(depth)
+        for k, o in enumerate(nest.results):
+            w.line(f"store(r{k}, slot + row, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
+        self.rows = _product(nest.extents[a] for a in kept)
+        self.length = _product(nest.extents[a] for a in outer) if outer else (nest.extents[axis] if reduced else 1)
+        self.inner = _product(nest.extents[a] for a in reduced)
+
+    def _columns(self):
+        """The inner axis is kept: rows are accumulated into the result, a block of columns at a time."""
+        nest, w = self.nest, self.writer
+        rank = len(nest.extents)
+        axis = rank - 1
+        outer = [a for a in range(rank - 1) if not nest.reduced[a]]
+        reduced = [a for a in range(rank) if nest.reduced[a]]
+        n = self.extent[axis]
+        w.line(f"blocks = ({n} + {COLUMN_BLOCK - 1}) // {COLUMN_BLOCK}")
+        kept = " * ".join(self.extent[a] for a in outer)
+        self._split_header(f"{kept} * {n}" if kept else n, " * ".join(self.extent[a] for a in reduced))
+        w.line(f"last_row = last_row if mode == 0 else {kept + ' * ' if kept else ''}blocks")
+        w.open("for tile in range(first_row, last_row):")
+        w.line("row = tile // blocks")
+        w.line(f"from_ = tile % blocks * {COLUMN_BLOCK}")
+        w.line(f"to_ = min(from_ + {COLUMN_BLOCK}, {n})")
+        place = self._row(outer, "row", self._all_pointers()) if outer else self._all_pointers()
+        w.line(f"base = slot + row * {n}")
+        for k in range(len(nest.results)):
+            scope = self._scope(len(nest.stores) + k)
+            w.open("for i in range(from_, to_):")
+            w.line(f"store(r{k}, base + i, first{k}, {scope})")
+            w.close()
+        w.open("for q in range(low, high):")
+        place = self._row(reduced, "q", place)
+        names = self._body(place, axis, "0")
+        w.open("for i in range(from_, to_):")
+        names = self._body(place, axis, "i", names)
+        for k, o in enumerate(nest.results):
+            scope = self._scope(len(nest.stores) + k)
+            value, _ = self._operand(o.node.inputs[0], names)
+            join = REDUCTIONS[o.node.primitive.name][2].format(f"load_own(r{k}, base + i, {scope})", value)
+            w.line(f"store(r{k}, base + i, {self._typed(o, join)}, {scope})")
+        self._stores(place, axis, "i", names)
+        blocks = -(-nest.extents[axis] // COLUMN_BLOCK)
+        self.rows = _product(nest.extents[a] for a in outer) * blocks
+        self.result_rows = _product(nest.extents[a] for a in outer) * nest.extents[axis]
+        self.length = _product(nest.extents[a] for a in reduced)
+        self.inner = self.length * min(nest.extents[axis], COLUMN_BLOCK)
+
+
+def _first(first, dtype):
+    import numpy
+
+    if first in ("lowest", "highest"):
+        if dtype.kind == "b":
+            return first == "highest"
+        if dtype.kind == "f":
+            return -numpy.inf if first == "lowest" else numpy.inf
+        facts = numpy.iinfo(dtype)
+        return facts.min if first == "lowest" else facts.max
+    return first
+
+
+def _product(values):
+    result = 1
+    for v in values:
+        result *= v
+    return result

@@ -1,0 +1,277 @@
+"""Fuse: which nodes share a loop nest, and which values are stored.
+
+before: ``t = exp(x); u = t * y; s = sum(u)``    after: one nest over x and y that stores s
+
+A *nest* is a set of elementwise nodes of one shape (its domain) and of reductions of that shape.  Every
+node gets a level: 0 reads only leaves, and a node that reads a stored value stands a level above the one
+that made it, so nodes of one level and domain may always share a nest without a cycle.
+"""
+
+import heapq
+
+from nbgrad import graph, shapes
+from nbgrad.compile.storage import contiguous
+
+#: Longest chain of elementwise nodes in one nest; long chains are cut here, so repeated structure repeats.
+LONGEST_CHAIN = 48
+#: Nodes up to which nests that only share an input are joined.
+LARGEST_JOINED = 64
+#: A value of at most this cost is recomputed in a later nest rather than stored and read back.
+RECOMPUTE_COST, RECOMPUTE_READS = 3, 2
+
+
+class Group:
+    """What becomes one launch (or a few): a nest, or a single node that has launches of its own."""
+
+    __slots__ = ("axes", "domain", "nodes", "position", "reductions")
+
+    def __init__(self, domain=None):
+        self.domain, self.nodes, self.reductions, self.axes, self.position = domain, [], [], None, 0
+
+
+class Plan:
+    """The result of fusing: groups in execution order, and where each node reads from."""
+
+    __slots__ = ("groups", "recomputed", "sources", "stored")
+
+    def __init__(self):
+        self.groups, self.sources, self.stored, self.recomputed = [], {}, {}, set()
+
+
+def is_elementwise(node):
+    """Whether a node computes each element from the elements at the same place."""
+    return node.primitive is not None and node.primitive.kind in ("elementwise", "cast")
+
+
+def fuse(order, outputs):
+    """A `Plan` for nodes in topological order."""
+    plan = Plan()
+    plan.sources = sources = _sources(order)
+    computed = [n for n in order if n.primitive is not None and sources[n].origin is n and not graph.is_constant(n)]
+    users = _users(computed, sources)
+    level = _levels(computed, sources, users, set(outputs))
+    _decide_storage(plan, computed, users, level, set(outputs))
+    groups = _groups(plan, computed, level)
+    plan.groups = _scheduled(plan, groups, order)
+    return plan
+
+
+def fusible(node, x):
+    """Whether `node` can read its input `x` in a register."""
+    if not is_elementwise(x):
+        return False
+    return x.shape == node.shape if is_elementwise(node) else (node.primitive.kind == "reduction")
+
+
+def _sources(order):
+    """For each node the view by which it is read; a view of itself for what is computed or given."""
+    found = {}
+    for node in order:
+        view = None
+        if node.primitive is not None and node.primitive.kind == "view":
+            below, attrs = found[node.inputs[0]], dict(node.attrs)
+            if not graph.is_constant(below.origin):
+                view = _viewed(node.primitive.name, below, attrs)
+        found[node] = view or contiguous(node, node.shape)
+    return found
+
+
+def _viewed(name, view, attrs):
+    if name == "reshape":
+        return view.reshaped(attrs["shape"])
+    if name == "transpose":
+        return view.transposed(attrs["axes"])
+    if name == "broadcast_to":
+        return view.broadcast(attrs["shape"])
+    return view.sliced(attrs["spec"])
+
+
+def _users(computed, sources):
+    """For each computed node its (user, whether the user may hold it in a register)."""
+    users = {n: [] for n in computed}
+    for node in computed:
+        for x in node.inputs:
+            origin = sources[x].origin
+            if origin in users:
+                users[origin].append((node, origin is x and fusible(node, x)))
+    return users
+
+
+def _levels(computed, sources, users, outputs):
+    level, depth = {}, {}
+    for node in computed:
+        best, chain = 0, 1
+        for x in node.inputs:
+            origin = sources[x].origin
+            if origin not in level:
+                continue
+            if origin is x and fusible(node, x) and depth[x] < LONGEST_CHAIN:
+                if level[x] > best:
+                    best, chain = level[x], depth[x] + 1
+                elif level[x] == best:
+                    chain = max(chain, depth[x] + 1)
+            elif level[origin] + 1 > best:
+                best, chain = level[origin] + 1, 1
+        level[node], depth[node] = best, chain
+    for node in reversed(computed):  # a value used only later is computed later, and need not be stored
+        if is_elementwise(node) and node not in outputs and users[node] and all(ok for _, ok in users[node]):
+            first = min(level[u] for u, _ in users[node])
+            if first > level[node]:
+                level[node] = first
+    return level
+
+
+def _decide_storage(plan, computed, users, level, outputs):
+    reads = {}
+    for node in computed:
+        held = all(ok and level[u] == level[node] for u, ok in users[node])
+        plan.stored[node] = node in outputs or not is_elementwise(node) or not held
+        cost, read = node.primitive.cost, set()
+        for x in node.inputs:
+            below = reads.get(x)
+            if below is None or plan.stored.get(x):
+                if not graph.is_constant(x):
+                    read.add(x)
+            else:
+                cost, read = cost + below[0], read | below[1]
+        reads[node] = cost, read
+        if (
+            is_elementwise(node) and node not in outputs and plan.stored[node] and all(ok for _, ok in users[node])
+            and cost <= RECOMPUTE_COST and len(read) <= RECOMPUTE_READS
+            and all(x.shape == node.shape or shapes.size(x.shape) == 1 for x in read)
+        ):  # fmt: skip
+            plan.stored[node] = False
+            plan.recomputed.add(node)
+
+
+def _groups(plan, computed, level):
+    leader, members = {}, {}
+
+    def find(n):
+        while leader[n] is not n:
+            leader[n] = leader[leader[n]]
+            n = leader[n]
+        return n
+
+    def join(a, b, limit=None):
+        a, b = find(a), find(b)
+        if a is b or (limit and len(members[a]) + len(members[b]) > limit):
+            return
+        if len(members[a]) < len(members[b]):
+            a, b = b, a
+        leader[b] = a
+        members[a] += members.pop(b)
+
+    readers = {}
+    for node in computed:
+        if not is_elementwise(node):
+            continue
+        leader[node], members[node] = node, [node]
+        for x in node.inputs:
+            if x in leader and x not in plan.recomputed and level[x] == level[node] and x.shape == node.shape:
+                join(node, x)
+            elif node not in plan.recomputed and shapes.size(x.shape) > 1 and not graph.is_constant(x):
+                key = level[node], node.shape, plan.sources[x].broadcast(node.shape).key()
+                if key in readers:
+                    join(node, readers[key], LARGEST_JOINED)
+                else:
+                    readers[key] = node
+    groups, of = [], {}
+    for lead, nodes in members.items():
+        if all(n in plan.recomputed for n in nodes):
+            continue
+        group = Group(lead.shape)
+        group.nodes = nodes
+        groups.append(group)
+        for n in nodes:
+            of[n] = group
+    for node in computed:
+        if is_elementwise(node):
+            continue
+        group = None
+        if node.primitive.kind == "reduction":
+            (x,) = node.inputs
+            axes = dict(node.attrs)["axes"]
+            group = _group_for(plan, node, x, axes, level, of, readers)
+            if group is None:
+                group = Group(x.shape)
+                groups.append(group)
+                if x in of and not plan.stored[x] and x not in plan.recomputed:
+                    plan.stored[x] = True  # two reductions over different axes: the second one reads memory
+            group.axes = axes
+            group.reductions.append(node)
+            readers.setdefault(("reduction", level[node], x.shape, axes, plan.sources[x].key()), node)
+        else:
+            group = Group(node.shape)
+            group.nodes = [node]
+            groups.append(group)
+        of[node] = group
+    return groups
+
+
+def _group_for(plan, node, x, axes, level, of, readers):
+    """An existing nest that a reduction of `x` over `axes` can join, or None."""
+    candidates = []
+    if is_elementwise(x) and x in of and level[x] == level[node]:
+        candidates.append(of[x])
+    key = plan.sources[x].key()
+    sharing = readers.get((level[node], x.shape, key))
+    if sharing is not None and sharing in of:
+        candidates.append(of[sharing])
+    sharing = readers.get(("reduction", level[node], x.shape, axes, key))
+    if sharing is not None:
+        candidates.append(of[sharing])
+    for group in candidates:
+        if group.axes in (None, axes) and group.domain == x.shape:
+            return group
+    return None
+
+
+def _scheduled(plan, groups, order):
+    """Groups so that each runs after those it reads from, and otherwise in the order of the program."""
+    position = {n: i for i, n in enumerate(order)}
+    maker = {}
+    for group in groups:
+        own = group.nodes + group.reductions
+        group.position = max(position[n] for n in own)
+        group.nodes.sort(key=position.__getitem__)
+        for n in own:
+            maker[n] = group
+    waiting, after = {}, {id(g): [] for g in groups}
+    for group in groups:
+        needed = set()
+        for x in _read(plan, group):
+            origin = plan.sources[x].origin
+            if origin in maker and maker[origin] is not group:
+                needed.add(id(maker[origin]))
+        waiting[id(group)] = len(needed)
+        for k in needed:
+            after[k].append(group)
+    ready = [(g.position, i, g) for i, g in enumerate(groups) if not waiting[id(g)]]
+    heapq.heapify(ready)
+    done, count = [], len(groups)
+    while ready:
+        _, _, group = heapq.heappop(ready)
+        done.append(group)
+        for later in after[id(group)]:
+            waiting[id(later)] -= 1
+            if not waiting[id(later)]:
+                count += 1
+                heapq.heappush(ready, (later.position, count, later))
+    assert len(done) == len(groups), "a cycle between nests"
+    return done
+
+
+def _read(plan, group):
+    """Everything a group reads, with what it recomputes expanded to what that reads."""
+    pending = [x for n in group.nodes + group.reductions for x in n.inputs]
+    seen = set()
+    while pending:
+        x = pending.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        if x in plan.recomputed:
+            pending += x.inputs
+        else:
+            yield x

@@ -1,0 +1,272 @@
+"""Lower: from a simplified graph to a table of launches.
+
+simplify -> fuse -> nests -> emitted source -> addresses of machine code -> table
+"""
+
+import numpy
+
+from nbgrad import graph, shapes
+from nbgrad.compile import emit, native, nest
+from nbgrad.compile.fuse import fuse
+from nbgrad.compile.memory import plan_arena
+from nbgrad.compile.storage import Buffer, View, contiguous
+from nbgrad.graph import Node
+
+#: Elements that one chunk of a launch should hold; chunks never depend on the number of threads.
+CHUNK = 16384
+
+
+class Launch:
+    """One kernel invocation: code, table of words, parallel extent, chunk size.
+
+    `host` is set instead of `address` where the work is a NumPy call on the views in `operands`.
+    """
+
+    __slots__ = ("address", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes")
+
+    def __init__(self, name):
+        self.name, self.source, self.host, self.operands = name, None, None, ()
+        self.address, self.words, self.total, self.grain, self.cost = 0, None, 0, 1, 0
+        self.reads, self.writes = [], []
+
+
+def lower(inputs, captured, outputs):
+    """A `Compiled` for a simplified graph."""
+    from nbgrad.runtime.compiled import Compiled
+
+    return Compiled(*_Lowering(inputs, captured, outputs).result())
+
+
+class _Lowering:
+    def __init__(self, inputs, captured, outputs):
+        self.inputs, self.captured = inputs, captured
+        self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
+        order = graph.topological(self.outputs)
+        self.plan = fuse(order, self.outputs)
+        self.launches, self.buffers, self.views = [], {}, {}
+        for k, node in enumerate(inputs):
+            self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
+        for k, node in enumerate(captured):
+            self.buffers[node] = Buffer("captured", node.dtype, shapes.size(node.shape), k)
+        for k, node in enumerate(self.outputs):
+            self.buffers[node] = Buffer("output", node.dtype, shapes.size(node.shape), k)
+        for group in self.plan.groups:
+            self._launch(group)
+
+    @staticmethod
+    def _output_node(node, earlier):
+        """Outputs are memory of their own: leaves, constants, views and repetitions are copied."""
+        plain = node.primitive is not None and node.primitive.kind not in ("view", "constant")
+        if plain and node not in earlier:
+            return node
+        from nbgrad.kernels.casting import identity
+
+        return Node(identity, (node,), (), node.shape, node.dtype)
+
+    def result(self):
+        """Everything that a `Compiled` is made of."""
+        for at, launch in enumerate(self.launches):
+            for buffer in (*launch.reads, *launch.writes):
+                buffer.first = at if buffer.first is None else buffer.first
+                buffer.last = at
+        arena = {id(b): b for launch in self.launches for b in (*launch.reads, *launch.writes)}
+        size = plan_arena(arena.values())
+        facts = [(n.dtype, n.shape) for n in self.inputs], [(n.dtype, n.shape) for n in self.outputs]
+        return (*facts, [n.fact("value") for n in self.captured], self.launches, size)
+
+    # ------------------------------------------------------------ where values are
+
+    def _buffer(self, node):
+        found = self.buffers.get(node)
+        if found is None:
+            found = self.buffers[node] = Buffer("arena", node.dtype, shapes.size(node.shape))
+        return found
+
+    def _view(self, node):
+        """Memory behind a stored node or a view of one."""
+        source = self.plan.sources[node]
+        return View(self._buffer(source.origin), source.offset, source.shape, source.strides)
+
+    # ------------------------------------------------------------ launches
+
+    def _launch(self, group):
+        if not group.reductions and len(group.nodes) == 1 and group.nodes[0].primitive.kind in ("array", "update", "view"):
+            self._single(group.nodes[0])
+        else:
+            self._nest(group)
+
+    def _nest(self, group):
+        targets = lambda n: contiguous(n, n.shape)  # noqa: E731
+        loops = nest.build(group, self.plan, targets)
+        names = [n.primitive.name for n in (*loops.values, *group.reductions)]
+        launch = Launch("_".join(_shortened(names)) or "fill")
+        kernel = emit.Kernel(loops, self.plan, group.domain, launch.name)
+        self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
+                     [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
+
+    def _copy(self, node, source, target, name, accumulate=False):
+        """One launch that copies (or adds) the elements of a view into another view."""
+        from nbgrad.kernels.casting import identity
+
+        stand_in = Node(identity, (node,), (), source.shape, node.dtype)
+        plan = _OneCopy(node, source, stand_in)
+        group = _SingleGroup(stand_in)
+        loops = nest.build(group, plan, lambda n: target)
+        if accumulate:
+            loops.stores[0].mode = "add"
+        launch = Launch(name)
+        kernel = emit.Kernel(loops, plan, source.shape, name)
+        self._finish(launch, kernel, [source.origin], [target.origin])
+
+    def _fill(self, value, target, dtype, name):
+        from nbgrad.kernels.casting import identity
+
+        number = graph.constant(value, dtype, target.shape)
+        stand_in = Node(identity, (number,), (), target.shape, dtype)
+        plan = _OneCopy(number, contiguous(number, target.shape), stand_in)
+        loops = nest.build(_SingleGroup(stand_in), plan, lambda n: target)
+        self._finish(Launch(name), emit.Kernel(loops, plan, target.shape, name), [], [target.origin])
+
+    def _finish(self, launch, kernel, reads, writes):
+        launch.source = kernel.source
+        launch.address = native.address_of(kernel.source, kernel.names)
+        launch.words = kernel.words
+        launch.reads = [b for b in map(self._origin_buffer, reads) if b is not None]
+        launch.writes = [self._origin_buffer(n) for n in writes]
+        for k, (index, view, role) in enumerate(launch.words.addresses):
+            launch.words.addresses[k] = index, View(self._origin_buffer(view.origin), view.offset, (), ()), role
+        launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
+        if kernel.split_words is None:
+            launch.total, launch.grain = kernel.rows, max(1, CHUNK // max(kernel.inner, 1))
+            if launch.total:
+                self.launches.append(launch)
+            return
+        self._split(launch, kernel)
+
+    def _split(self, launch, kernel):
+        """Choose how a reduction is split: over its rows, or over the reduced extent with partial results."""
+        words, at = launch.words, kernel.split_words
+        rows, length = kernel.rows, kernel.length
+        per_length = max(1, kernel.inner // max(length, 1)) * max(rows, 1)
+        chunks = -(-(per_length * length) // CHUNK)
+        if rows == 0:
+            return
+        if rows >= 4 or chunks <= 1 or length <= 1:
+            words.values[at["mode"]] = 0
+            launch.total, launch.grain = rows, max(1, CHUNK // max(kernel.inner, 1))
+            self.launches.append(launch)
+            return
+        grain = max(1, -(-length // chunks))
+        chunks = -(-length // grain)
+        result_rows = getattr(kernel, "result_rows", rows)
+        partials = {}
+        for k, (index, view, role) in enumerate(words.addresses):
+            if role in ("result", "partial"):
+                buffer = view.origin
+                if buffer not in partials:
+                    partials[buffer] = Buffer("arena", buffer.dtype, result_rows * chunks)
+                words.addresses[k] = index, View(partials[buffer], 0, (), ()), role
+        for name, value in (("mode", 1), ("grain", grain), ("chunks", chunks)):
+            words.values[at[name]] = value
+        results, launch.writes = launch.writes, [partials.get(b, b) for b in launch.writes]
+        launch.total, launch.grain = length, grain
+        self.launches.append(launch)
+        join = Launch(launch.name + "_join")
+        join.source, join.address = launch.source, launch.address
+        join.words = emit.Words()
+        join.words.values = list(words.values)
+        join.words.values[at["mode"]] = 2
+        final = {id(p): b for b, p in partials.items()}
+        join.words.addresses = [
+            (i, View(final[id(v.origin)], 0, (), ()) if role == "result" else v, role) for i, v, role in words.addresses
+        ]
+        join.reads, join.writes = list(partials.values()), [b for b in results if b in partials]
+        join.total, join.grain, join.cost = result_rows, max(1, CHUNK // chunks), result_rows * chunks
+        self.launches.append(join)
+
+    def _origin_buffer(self, origin):
+        if isinstance(origin, Buffer):
+            return origin
+        return None if graph.is_constant(origin) else self._buffer(origin)
+
+    # ------------------------------------------------------------ nodes with launches of their own
+
+    def _single(self, node):
+        handler = _SINGLE.get(node.primitive.name)
+        if handler is not None:
+            handler(self, node)
+        elif node.primitive.kind == "view":  # a reshape that no strides can express
+            below = self._view(node.inputs[0])
+            target = View(self._buffer(node), 0, below.shape, shapes.contiguous_strides(below.shape))
+            self._copy(node, below, target, "copy")
+        else:
+            self._host(node)
+
+    def _host(self, node):
+        """The NumPy reference, called between native launches."""
+        launch = Launch(node.primitive.name)
+        views = []
+        for x in node.inputs:
+            origin = self.plan.sources[x].origin
+            if graph.is_constant(origin):
+                views.append(numpy.broadcast_to(numpy.array(origin.attrs[0], origin.dtype), x.shape))
+            else:
+                view = self._view(x)
+                views.append(view)
+                launch.reads.append(view.origin)
+        out = contiguous(self._buffer(node), node.shape)
+        launch.writes = [out.origin]
+        launch.operands = (*views, out)
+        launch.host = node.primitive.reference, dict(node.attrs)
+        launch.total = 1
+        self.launches.append(launch)
+
+    def _concatenate(self, node):
+        axis = dict(node.attrs)["axis"]
+        whole, start = contiguous(self._buffer(node), node.shape), 0
+        for x in node.inputs:
+            spec = tuple((start, 1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape))
+            self._put(x, whole.sliced(spec), "concatenate")
+            start += x.shape[axis]
+
+    def _embed(self, node):
+        whole = contiguous(self._buffer(node), node.shape)
+        self._fill(0, whole, node.dtype, "zeros")
+        self._put(node.inputs[0], whole.sliced(dict(node.attrs)["spec"]), "embed")
+
+    def _set_slice(self, node):
+        whole = contiguous(self._buffer(node), node.shape)
+        self._put(node.inputs[0], whole, "copy")
+        part = whole.sliced(dict(node.attrs)["spec"])
+        self._put(node.inputs[1], part, "set_slice")
+
+    def _put(self, x, target, name):
+        origin = self.plan.sources[x].origin
+        if graph.is_constant(origin):
+            self._fill(origin.attrs[0], target, x.dtype, name)
+        else:
+            self._copy(x, self._view(x).broadcast(target.shape), target, name)
+
+
+_SINGLE = {"concatenate": _Lowering._concatenate, "embed": _Lowering._embed, "set_slice": _Lowering._set_slice}
+
+
+class _OneCopy:
+    """A plan for a nest of one copying node."""
+
+    def __init__(self, node, source, stand_in):
+        self.sources = {node: source, stand_in: contiguous(stand_in, stand_in.shape)}
+        self.stored, self.recomputed = {stand_in: True}, set()
+
+
+class _SingleGroup:
+    """A group of one elementwise node."""
+
+    def __init__(self, node):
+        self.domain, self.nodes, self.reductions, self.axes = node.shape, [node], [], None
+
+
+def _shortened(names):
+    """Names of a launch, with a long middle left out."""
+    names = [n for n in names if n != "identity"] or names[:1]
+    return names if len(names) <= 8 else [*names[:4], f"{len(names) - 8}_more", *names[-4:]]

@@ -1,0 +1,104 @@
+"""A fused group as a loop nest: axes merged, strides classified, values in order.
+
+before: a (64, 32) domain whose operands are all contiguous    after: one axis of extent 2048
+"""
+
+from nbgrad import graph, shapes
+
+
+class Operand:
+    """A pointer of the nest: what it points to, and one stride per axis of the nest."""
+
+    __slots__ = ("dtype", "mode", "node", "origin", "strides", "view")
+
+    def __init__(self, view, dtype, strides, node=None, mode="set"):
+        self.view, self.dtype, self.strides, self.node, self.mode = view, dtype, tuple(strides), node, mode
+
+
+class Nest:
+    """Axes and operands of one launch.
+
+    Attributes
+    ----------
+    extents : tuple of int
+        Kept axes outside, then reduced ones; where `columns` holds, the last kept axis is innermost.
+    reduced : tuple of bool
+        Per axis.
+    columns : bool
+        The innermost axis is kept while outer ones are reduced: rows are accumulated in memory.
+    loads : dict
+        View key and dtype -> Operand.
+    stores : list of Operand
+        Elementwise results.
+    results : list of Operand
+        Results of reductions.
+    values : list of Node
+        What is computed for each element, in order.
+    """
+
+    __slots__ = ("columns", "extents", "loads", "reduced", "results", "stores", "values")
+
+
+def build(group, plan, targets):
+    """The Nest of a fused group; `targets(node)` is the view that a stored node is written to."""
+    nest = Nest()
+    domain = group.domain
+    nest.loads, nest.stores, nest.results = {}, [], []
+    stored = [n for n in group.nodes if plan.stored[n]]
+    nest.values = _demanded(group, plan, stored)
+    computed = set(nest.values)
+    for node in nest.values + group.reductions:
+        for x in node.inputs:
+            if x not in computed and not graph.is_constant(plan.sources[x].origin):
+                view = plan.sources[x].broadcast(domain)
+                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, view.strides, x))
+    for node in stored:
+        view = targets(node)
+        nest.stores.append(Operand(view, node.dtype, view.strides, node))
+    axes = group.axes or ()
+    for node in group.reductions:
+        inner = list(shapes.contiguous_strides(node.shape))
+        strides = [0 if i in axes else inner.pop(0) for i in range(len(domain))]
+        nest.results.append(Operand(targets(node), node.dtype, strides, node))
+    _arrange(nest, domain, axes)
+    return nest
+
+
+def load_key(x, plan, domain):
+    """Operands that read the same elements are one."""
+    return plan.sources[x].broadcast(domain).key(), x.dtype
+
+
+def _demanded(group, plan, stored):
+    """Nodes to evaluate for each element: members and recomputed ones that a result needs, inputs first."""
+    members = set(group.nodes)
+    inside = lambda x: x in members or (x in plan.recomputed and x.shape == group.domain)  # noqa: E731
+    starts = [*stored, *(x for r in group.reductions for x in r.inputs if inside(x))]
+    found = {}
+    for node in graph.topological(starts, stop=lambda n: not inside(n)):
+        if inside(node):
+            found[node] = None
+    return list(found)
+
+
+def _arrange(nest, domain, axes):
+    """Drop axes of extent 1, put kept axes outside, merge what may be merged."""
+    operands = [*nest.loads.values(), *nest.stores, *nest.results]
+    keep = [i for i, n in enumerate(domain) if n != 1]
+    kept, reduced = [i for i in keep if i not in axes], [i for i in keep if i in axes]
+    nest.columns = bool(reduced and kept and keep[-1] in kept)
+    order = kept[:-1] + reduced + kept[-1:] if nest.columns else kept + reduced
+    merged = []
+    for i in order:
+        strides = [o.strides[i] for o in operands]
+        tag = i in reduced
+        if merged:
+            n, outer, outer_tag = merged[-1]
+            if outer_tag == tag and all(a == b * domain[i] for a, b in zip(outer, strides, strict=True)):
+                merged[-1] = n * domain[i], strides, tag
+                continue
+        merged.append((domain[i], strides, tag))
+    nest.extents = tuple(n for n, _, _ in merged)
+    nest.reduced = tuple(t for _, _, t in merged)
+    for k, o in enumerate(operands):
+        o.strides = tuple(s[k] for _, s, _ in merged)

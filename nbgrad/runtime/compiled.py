@@ -1,0 +1,234 @@
+"""A lowered graph, ready to run: tables for the driver, memory for its intermediate values."""
+
+import threading
+
+import numpy
+
+from nbgrad import shapes
+from nbgrad.config import config
+from nbgrad.runtime import driver, pool, threads
+from nbgrad.runtime.driver import ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
+from nbgrad.statistics import COUNTERS
+
+#: Elements of work in a plan from which the GIL is released, and from which threads are woken.
+LONG, SHARED = 1 << 12, 1 << 16
+
+
+class Compiled:
+    """Launches with their tables.
+
+    Parameters
+    ----------
+    inputs, outputs : lists of (dtype, shape)
+    captured : list of ndarray
+    launches : list of nbgrad.compile.lower.Launch
+    arena : int
+        Bytes of intermediate values.
+    """
+
+    def __init__(self, inputs, outputs, captured, launches, arena):
+        self.inputs, self.outputs, self.launches = inputs, outputs, launches
+        self._captured = [numpy.ascontiguousarray(c).reshape(c.shape) for c in captured]
+        self._arena_bytes = arena
+        self._made = [(shape, dtype, shapes.size(shape) * dtype.itemsize) for dtype, shape in outputs]
+        self._small = all(n < pool.SMALLEST for _, _, n in self._made)
+        self._drive = driver.builtin(driver.drive)
+        self._lock = threading.Lock()
+        self._arena = None
+        self._keep = []
+        self._segments = self._built()
+        self.address = self._segments[0].address
+        self.threaded = any(s.shared for s in self._segments)
+        self.simple = len(self._segments) == 1 and not self._segments[0].host and not arena and not self.threaded
+
+    def run(self, values):
+        """Output ndarrays, each memory of its own, for input ndarrays."""
+        outs = [numpy.empty(s, d) if self._small else pool.empty(s, d, n) for s, d, n in self._made]
+        COUNTERS["launches"] += len(self.launches)
+        if self.simple:
+            if self._drive(self.address, *values, *outs) is None:
+                return outs
+        with self._lock:
+            self._place_arena()
+            self._run_segments(values, outs)
+            self._arena_free()
+        return outs
+
+    # ------------------------------------------------------------ running
+
+    def _run_segments(self, values, outs):
+        arrays = (*values, *outs)
+        for k, segment in enumerate(self._segments):
+            if segment.address is not None:
+                share = segment.shared and config.threads > 1
+                if share:
+                    segment.plan[9] = 1
+                    segment.reset()
+                    threads.call_helpers(segment.address, self)
+                status = self._drive(segment.address, *arrays) if k == 0 else self._drive(segment.address)
+                if status is not None:
+                    segment.plan[9] = 0
+                    if k == 0 and status is False:
+                        arrays = self._fitted(values, outs)
+                        self._run_segments(arrays[: len(values)], outs)
+                        return
+                    raise RuntimeError("a program was entered twice at once")
+            if segment.host:
+                segment.host(arrays)
+
+    def _fitted(self, values, outs):
+        """Inputs as contiguous arrays of the dtype and shape that the tables expect."""
+        fitted = []
+        for value, (dtype, shape) in zip(values, self.inputs, strict=True):
+            new = numpy.array(value, dtype, order="C")
+            if new.shape != shape:
+                raise ValueError(f"an input of shape {new.shape} came where {shape} was traced")
+            fitted.append(new)
+        return (*fitted, *outs)
+
+    def _place_arena(self):
+        if not self._arena_bytes:
+            return
+        self._arena = pool.block(self._arena_bytes)
+        base = self._arena.ctypes.data
+        if base != self._base:
+            self._words[self._arena_words] = self._arena_offsets + base
+            self._base = base
+            self._host_views.clear()
+
+    def _arena_free(self):
+        self._arena = None  # back to the pool
+
+    # ------------------------------------------------------------ tables
+
+    def _built(self):
+        """One segment for each run of native launches and the host call behind it."""
+        words, spots, arena_words, arena_offsets = [], [], [], []
+        patches = []
+        starts = {}
+        for launch in self.launches:
+            if launch.host:
+                continue
+            starts[launch] = len(words)
+            for v in launch.words.values:
+                words.append(_bits(*v) if isinstance(v, tuple) else v)
+            for index, view, _ in launch.words.addresses:
+                spots.append((starts[launch] + index, view))
+        self._words = numpy.array(words or [0], numpy.int64)
+        base = self._words.ctypes.data
+        for index, view in spots:
+            buffer, offset = view.origin, view.offset * view.origin.dtype.itemsize
+            if buffer.kind == "arena":
+                arena_words.append(index)
+                arena_offsets.append(buffer.offset + offset)
+            elif buffer.kind == "captured":
+                self._words[index] = self._captured[buffer.index].ctypes.data + offset
+            else:
+                k = buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)
+                patches += [k, base + 8 * index, offset]
+        self._arena_words = numpy.array(arena_words, numpy.int64)
+        self._arena_offsets = numpy.array(arena_offsets, numpy.int64)
+        self._base, self._host_views = None, {}
+        patches = self._kept(numpy.array(patches or [0], numpy.int64))
+        arrays = []
+        for dtype, shape in (*self.inputs, *self.outputs):
+            extents = self._kept(numpy.array(shape or (0,), numpy.int64))
+            arrays += [id(_own_dtype(dtype)), len(shape), extents.ctypes.data, 0]
+        arrays = self._kept(numpy.array(arrays or [0], numpy.int64))
+        segments, run = [], []
+        for launch in self.launches:
+            if launch.host:
+                segments.append(self._segment(run, launch, base, starts, arrays, patches, first=not segments))
+                run = []
+            else:
+                run.append(launch)
+        if run or not segments:
+            segments.append(self._segment(run, None, base, starts, arrays, patches, first=not segments))
+        return segments
+
+    def _segment(self, run, host, base, starts, arrays, patches, first):
+        plan = self._kept(numpy.zeros(PLAN_WORDS, numpy.int64))
+        table = []
+        work, shared = 0, False
+        for launch in run:
+            chunks = -(-launch.total // launch.grain)
+            split = chunks > 1 and launch.cost >= SHARED
+            work, shared = work + launch.cost, shared or split
+            table += [launch.address, base + 8 * starts[launch], launch.total, launch.grain, 0, 0, chunks, int(split)]
+        table = self._kept(numpy.array(table or [0], numpy.int64))
+        if first:
+            count = len(self.inputs) + len(self.outputs)
+            plan[1:3] = count, arrays.ctypes.data
+            plan[5:7] = len(patches) // PATCH_WORDS, patches.ctypes.data
+        plan[3:5] = len(run), table.ctypes.data
+        plan[7] = int(work >= LONG)
+        return _Segment(plan, table, shared, self._host_call(host) if host else None)
+
+    def _kept(self, array):
+        self._keep.append(array)
+        return array
+
+    def _host_call(self, launch):
+        reference, attrs = launch.host
+        views = launch.operands
+
+        def call(arrays):
+            operands = [v if isinstance(v, numpy.ndarray) else self._array(v, arrays) for v in views]
+            with numpy.errstate(all="ignore"):
+                operands[-1][...] = reference(*operands[:-1], **attrs)
+
+        return call
+
+    def _array(self, view, arrays):
+        """The ndarray behind a view."""
+        buffer = view.origin
+        size = buffer.dtype.itemsize
+        if buffer.kind == "arena":
+            found = self._host_views.get(id(view))
+            if found is None:
+                found = self._host_views[id(view)] = _strided(self._arena, buffer.offset + view.offset * size, view, size)
+            return found
+        if buffer.kind == "captured":
+            source = self._captured[buffer.index]
+        else:
+            source = arrays[buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)]
+        return _strided(source, view.offset * size, view, size)
+
+
+class _Segment:
+    """A run of native launches and the host call behind it."""
+
+    __slots__ = ("address", "host", "plan", "shared", "table")
+
+    def __init__(self, plan, table, shared, host):
+        self.plan, self.table, self.shared, self.host = plan, table, shared, host
+        self.address = plan.ctypes.data
+
+    def reset(self):
+        """Hand out all chunks again."""
+        rows = self.table.reshape(-1, LAUNCH_WORDS)
+        rows[:, 4:6] = 0
+
+
+def _strided(source, offset, view, size):
+    if 0 in view.shape:
+        return numpy.empty(view.shape, view.origin.dtype)
+    flat = numpy.ndarray((source.nbytes,), numpy.uint8, source) if source.nbytes else source
+    low = offset + sum(min(0, (n - 1) * s) for n, s in zip(view.shape, view.strides, strict=True)) * size
+    del low
+    return numpy.ndarray(view.shape, view.origin.dtype, flat, offset, tuple(s * size for s in view.strides))
+
+
+def _own_dtype(dtype):
+    """The dtype object that arrays of this dtype share."""
+    return numpy.empty(0, dtype).dtype
+
+
+def _bits(value, dtype):
+    """A number as the low bytes of a word."""
+    word = numpy.zeros(1, numpy.int64)
+    word.view(dtype)[0] = value
+    return int(word[0])
+
+
+assert ARRAY_WORDS == 4

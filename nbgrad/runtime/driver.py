@@ -1,0 +1,326 @@
+"""The compiled loop over launches, callable from Python as a built-in function.
+
+A Program at run time is a few tables of 64-bit words.  The driver checks the arrays it is handed against
+what the tables expect, writes their addresses where kernels look for them, and runs the launches with the
+GIL released.  It is compiled once by Numba, cached as object code, and wrapped as a METH_FASTCALL
+function, so that a call costs little more than a Python function call.
+
+Tables (index: meaning)
+
+plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
+         7 release the GIL, 8 workers inside, 9 running with workers
+array    0 dtype object, 1 rank, 2 -> extents, 3 unused
+launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks, 7 split over threads
+patch    0 array, 1 -> word, 2 byte offset
+"""
+
+import ctypes
+
+import numpy
+
+from nbgrad.kernels._intrinsics import Intrinsic
+
+PLAN_WORDS, ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS = 10, 4, 8, 3
+
+
+# ---------------------------------------------------------------- memory and C calls, as Numba words
+
+
+def _memory(width, emit):
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    word = ir.IntType(width)
+
+    @intrinsic
+    def access(typingctx, address):
+        def codegen(context, builder, signature, args):
+            value = emit(builder, builder.inttoptr(args[0], word.as_pointer()))
+            return builder.sext(value, ir.IntType(64)) if width < 64 else value
+
+        return types.int64(address), codegen
+
+    return access
+
+
+@Intrinsic
+def read():
+    """The 64-bit word at an address."""
+    return _memory(64, lambda builder, p: builder.load(p))
+
+
+@Intrinsic
+def read32():
+    """The 32-bit word at an address."""
+    return _memory(32, lambda builder, p: builder.load(p))
+
+
+@Intrinsic
+def read_shared():
+    """The word at an address that other threads write."""
+    return _memory(64, lambda builder, p: builder.load_atomic(p, "seq_cst", 8))
+
+
+@Intrinsic
+def write():
+    """Write a word that other threads may read."""
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def write(typingctx, address, value):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+            builder.store_atomic(args[1], pointer, "seq_cst", 8)
+            return context.get_dummy_value()
+
+        return types.void(address, value), codegen
+
+    return write
+
+
+@Intrinsic
+def take_ticket():
+    """Add to a shared word; returns what it was."""
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def take_ticket(typingctx, address, value):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+            return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
+
+        return types.int64(address, value), codegen
+
+    return take_ticket
+
+
+@Intrinsic
+def run_kernel():
+    """Call a kernel by its address: code, words, start, stop."""
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def run_kernel(typingctx, code, words, start, stop):
+        def codegen(context, builder, signature, args):
+            word = ir.IntType(64)
+            kernel = ir.FunctionType(ir.VoidType(), [word.as_pointer(), word, word]).as_pointer()
+            builder.call(
+                builder.inttoptr(args[0], kernel), [builder.inttoptr(args[1], word.as_pointer()), args[2], args[3]]
+            )
+            return context.get_dummy_value()
+
+        return types.void(code, words, start, stop), codegen
+
+    return run_kernel
+
+
+def _c_function(name, arguments, returns):
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    word = ir.IntType(64)
+
+    def codegen(context, builder, signature, args):
+        ty = ir.FunctionType(word if returns else ir.VoidType(), [word] * arguments)
+        out = builder.call(cgutils.get_or_insert_function(builder.module, ty, name), args)
+        return out if returns else context.get_dummy_value()
+
+    result = types.int64 if returns else types.void
+    if arguments == 0:
+        return intrinsic(lambda typingctx: (result(), codegen))
+    return intrinsic(lambda typingctx, a: (result(a), codegen))
+
+
+@Intrinsic
+def integer():
+    """The C integer in a Python int."""
+    return _c_function("PyLong_AsLongLong", 1, True)
+
+
+@Intrinsic
+def release_gil():
+    """PyEval_SaveThread."""
+    return _c_function("PyEval_SaveThread", 0, True)
+
+
+@Intrinsic
+def acquire_gil():
+    """PyEval_RestoreThread."""
+    return _c_function("PyEval_RestoreThread", 1, False)
+
+
+@Intrinsic
+def yield_core():
+    """Let another thread have the core."""
+    import sys
+
+    if sys.platform == "win32":
+        return _c_function("SwitchToThread", 0, True)
+    return _c_function("sched_yield", 0, True)
+
+
+# ---------------------------------------------------------------- the texts that Numba compiles
+
+
+def new_reference(address):
+    """One more owner of a Python object; immortal ones (3.12+) have a negative 32-bit count and are left alone."""
+    if read32(address) >= 0:
+        write(address, read(address) + 1)
+    return address
+
+
+def work(plan, is_main):
+    """Do the launches of a plan, alone or beside other threads that do the same."""
+    count, table = read(plan + 24), read(plan + 32)
+    for k in range(count):
+        launch = table + 64 * k
+        code, words, total, grain = read(launch), read(launch + 8), read(launch + 16), read(launch + 24)
+        chunks = read(launch + 48)
+        if read(launch + 56) == 0:
+            if is_main:
+                for c in range(chunks):
+                    run_kernel(code, words, c * grain, min(c * grain + grain, total))
+                write(launch + 40, chunks)
+        else:
+            c = take_ticket(launch + 32, 1)
+            while c < chunks:
+                run_kernel(code, words, c * grain, min(c * grain + grain, total))
+                take_ticket(launch + 40, 1)
+                c = take_ticket(launch + 32, 1)
+        turns = 0
+        while read_shared(launch + 40) < chunks:
+            turns += 1
+            if turns > 100:
+                yield_core()
+
+
+def run_alone(plan):
+    """Do the launches of a plan on this thread; chunks are the same as with many."""
+    count, table = read(plan + 24), read(plan + 32)
+    for k in range(count):
+        launch = table + 64 * k
+        code, words, total, grain = read(launch), read(launch + 8), read(launch + 16), read(launch + 24)
+        start = 0
+        while start < total:
+            run_kernel(code, words, start, min(start + grain, total))
+            start += grain
+
+
+def matches(array, expected, ndarray):
+    """Whether a Python object is a contiguous ndarray of the dtype and shape that a plan expects.
+
+    Offsets are those of PyArrayObject: type 8, data 16, rank 24, extents 32, dtype 56, flags 64.
+    """
+    if read(array + 8) != ndarray or read(array + 56) != read(expected):
+        return False
+    if read32(array + 64) & 0x101 != 0x101 or read32(array + 24) != read(expected + 8):
+        return False
+    extents, wanted = read(array + 32), read(expected + 16)
+    for k in range(read(expected + 8)):
+        if read(extents + 8 * k) != read(wanted + 8 * k):
+            return False
+    return True
+
+
+def drive(context, argv, count):
+    """``drive(plan, *arrays)``: None when done, False when an array does not fit, True when the plan is busy.
+
+    `context` is an ndarray object with the words None, True, False, numpy.ndarray.
+    """
+    words = read(context + 16)
+    plan = integer(read(argv))
+    if read(plan) != 0:
+        return new_reference(read(words + 8))
+    arrays, table = read(plan + 8), read(plan + 16)
+    if count - 1 != arrays:
+        return new_reference(read(words + 16))
+    ndarray = read(words + 24)
+    for k in range(arrays):
+        if not matches(read(argv + 8 + 8 * k), table + 32 * k, ndarray):
+            return new_reference(read(words + 16))
+    patches = read(plan + 48)
+    for k in range(read(plan + 40)):
+        patch = patches + 24 * k
+        data = read(read(argv + 8 + 8 * read(patch)) + 16)
+        write(read(patch + 8), data + read(patch + 16))
+    if read(plan + 56) == 0:
+        run_alone(plan)
+        return new_reference(read(words))
+    write(plan, 1)
+    threaded = read(plan + 72)
+    state = release_gil()
+    if threaded == 0:
+        run_alone(plan)
+    else:
+        work(plan, True)
+        write(plan + 72, 0)
+        while read_shared(plan + 64) != 0:
+            yield_core()
+    acquire_gil(state)
+    write(plan, 0)
+    return new_reference(read(words))
+
+
+def assist(context, argv, count):
+    """``assist(plan)``: take part in a plan that another thread is running, if it still is."""
+    plan = integer(read(argv))
+    take_ticket(plan + 64, 1)
+    if read_shared(plan + 72) != 0:
+        state = release_gil()
+        work(plan, False)
+        take_ticket(plan + 64, -1)
+        acquire_gil(state)
+    else:
+        take_ticket(plan + 64, -1)
+    return new_reference(read(read(context + 16)))
+
+
+# ---------------------------------------------------------------- as built-in functions
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p), ("method", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
+    )  # fmt: skip
+
+
+_METH_FASTCALL = 0x80
+_alive = []
+
+
+def _singletons():
+    """The words None, True, False, ndarray: objects that live as long as the process."""
+    words = numpy.array([id(None), id(True), id(False), id(numpy.ndarray)], numpy.int64)
+    _alive.append(words)
+    return words
+
+
+_functions = {}
+
+
+def builtin(function):
+    """A text of this module as a Python built-in: `drive` or `assist`."""
+    found = _functions.get(function)
+    if found is None:
+        from nbgrad.compile.native import function_address
+
+        found = _functions[function] = _wrapped(function_address(function, "int64(int64,int64,int64)"), function)
+    return found
+
+
+def _wrapped(address, function):
+    """`address` as a method of the array of singletons, which it gets as its first argument."""
+    definition = _MethodDef(function.__name__.encode(), address, _METH_FASTCALL, None)
+    _alive.append(definition)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    return make(ctypes.addressof(definition), _singletons(), None)
