@@ -339,14 +339,13 @@ def polynomial():
 def by_precision():
     """The first argument in float64 kernels, the second in float32 kernels: for constants and coefficients."""
 
-    def kind(a, b):
-        number = getattr(a, "dtype", a)
-        return a if number.bitwidth == 64 else b
+    def wide(ty):
+        return getattr(ty, "dtype", ty).bitwidth == 64
 
     def emit(builder, context, types, a, b):
-        return a if kind(*types) is types[0] else b
+        return a if wide(types[0]) else b
 
-    return _intrinsic("by_precision", kind, emit)
+    return _intrinsic("by_precision", lambda a, b: a if wide(a) else b, emit)
 
 
 def _power_bits(builder, form, k):
@@ -451,6 +450,54 @@ def smallest_normal():
         return ir.Constant(x.type, 2.0 ** (1 - _Format(types[0]).bias))
 
     return _intrinsic("smallest_normal", _same, emit)
+
+
+@Intrinsic
+def two_over_pi_part():
+    """Part j of the table row of 2 / pi for the exponent of x, |x| >= 2**20: see `trigonometric`."""
+
+    def emit(builder, context, types, x, j):
+        from llvmlite import ir
+
+        from nbgrad.kernels._polynomials import TWO_OVER_PI
+
+        name = "nbgrad.two_over_pi"
+        table = builder.module.globals.get(name)
+        if table is None:
+            row_type = ir.ArrayType(x.type, len(TWO_OVER_PI))
+            table = ir.GlobalVariable(builder.module, row_type, name)
+            table.initializer = ir.Constant(row_type, [ir.Constant(x.type, v) for v in TWO_OVER_PI])
+            table.linkage, table.global_constant, table.unnamed_addr = "internal", True, True
+        i64 = ir.IntType(64)
+        biased = builder.and_(builder.lshr(builder.bitcast(x, i64), ir.Constant(i64, 52)), ir.Constant(i64, 0x7FF))
+        floor = ir.Constant(i64, 1023 + 20)
+        above = builder.select(builder.icmp_unsigned("<", biased, floor), floor, biased)
+        group = builder.lshr(builder.sub(above, floor), ir.Constant(i64, 4))
+        index = builder.add(builder.shl(group, ir.Constant(i64, 2)), builder.fptosi(j, i64))
+        address = builder.gep(table, [ir.Constant(i64, 0), index], inbounds=True)
+        load = builder.load(address)
+        load.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return load
+
+    return _intrinsic("two_over_pi_part", _same, emit)
+
+
+@Intrinsic
+def lowered_exponent():
+    """x / 2**(16 g), g being the table row of `two_over_pi_part`: its exponent is then in [20, 36)."""
+
+    def emit(builder, context, types, x):
+        from llvmlite import ir
+
+        i64 = ir.IntType(64)
+        pattern = builder.bitcast(x, i64)
+        biased = builder.and_(builder.lshr(pattern, ir.Constant(i64, 52)), ir.Constant(i64, 0x7FF))
+        floor = ir.Constant(i64, 1023 + 20)
+        above = builder.select(builder.icmp_unsigned("<", biased, floor), floor, biased)
+        down = builder.and_(builder.sub(above, floor), ir.Constant(i64, 0x7F0))
+        return builder.bitcast(builder.sub(pattern, builder.shl(down, ir.Constant(i64, 52))), x.type)
+
+    return _intrinsic("lowered_exponent", _same, emit)
 
 
 def computed_in_double(function, arity):

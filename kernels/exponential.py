@@ -197,7 +197,8 @@ def exp2_vjp(g, y):
 def expm1(x):
     """exp(x) - 1, accurate near zero.  2 ULP."""
     k, r = reduced_by_ln2(limited(x, -60.0, by_precision(HIGHEST, HIGHEST_32)))
-    shifted = expm1_reduced(r, 0.0) + (1.0 - power_of_two(-k))  # the bracket is exact or does not matter
+    one = select(k < 60.0, power_of_two(-k), 0.0)
+    shifted = expm1_reduced(r, 0.0) + (1.0 - one)  # the bracket is exact where it matters
     return with_sign(times_power_of_two(shifted, k), x)
 
 
@@ -269,7 +270,7 @@ def log1p(x):
     u, error = two_sum(1.0, x)
     k = exponent_of(u)
     # what rounding 1 + x lost goes back into the reduced argument; for k = 0 that makes f = x exactly
-    f = (mantissa_of(u) - 1.0) + error * power_of_two(-k)
+    f = (mantissa_of(u) - 1.0) + error * select(k < 60.0, power_of_two(-k), 0.0)
     high, low = by_precision(LN2, LN2_32)
     half_square, t = log_tail(f)
     y = fma(k, high, f - (half_square - fma(k, low, t)))

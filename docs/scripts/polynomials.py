@@ -220,6 +220,14 @@ def parts(value, bits):
     return tuple(total)
 
 
+def two_over_pi_rows():
+    """Row g: (2 / pi) 2**(16 g) mod 2**34 as a sum of four float64, for arguments of 2**(20 + 16 g) and more."""
+    with mp.workprec(1600):
+        for g in range(63):
+            value = mp.fmod(2 / mp.pi * mp.mpf(2) ** (16 * g), mp.mpf(2) ** 34)
+            yield parts(value, (53, 53, 53, 53))
+
+
 def main():
     print('"""Coefficients of the kernels\' polynomials, lowest order first.')
     print("\nMade by docs/scripts/polynomials.py: minimax (Remez) on the interval named, rounded to float64.")
@@ -228,6 +236,11 @@ def main():
         print(f"\n# {meaning} as a sum")
         print(f"{name} = {parts(value, wide)!r}")
         print(f"{name}_32 = {parts(value, narrow)!r}")
+    print("\n# (2 / pi) 2**(16 g) mod 2**34, four parts for each g: reduction of huge angles (Payne & Hanek 1983)")
+    print("TWO_OVER_PI = (")
+    for row in two_over_pi_rows():
+        print("    " + ", ".join(repr(v) for v in row) + ",")
+    print(")")
     for name, meaning, f, (a, b), weight, wide, narrow in TABLE:
         for suffix, degree in (("", wide), ("_32", narrow)):
             coefficients, error = remez(f, a, b, degree, weight)

@@ -1,0 +1,252 @@
+"""jit: trace a function once for each structure, shapes and dtypes of its arguments, then skip Python."""
+
+import functools
+
+import numpy
+
+from nbgrad import graph, trees
+from nbgrad.array import Array, Parameter
+from nbgrad.compile.program import Program
+from nbgrad.config import config
+from nbgrad.errors import ArgumentError, describe
+from nbgrad.graph import Node
+from nbgrad.statistics import COUNTERS
+
+
+def jit(fn=None, *, static_argnums=(), static_argnames=()):
+    """Compile a function of arrays.
+
+    The function is traced once for each combination of tree structure, shapes, dtypes and static arguments:
+    its Python code runs on abstract arrays, and later calls run only the compiled program.  Kernels are
+    shared between traces; a new shape is traced again but compiles nothing.
+
+    Parameters
+    ----------
+    fn : callable
+        Of Arrays, NumPy arrays, Python numbers, and nests (dict, list, tuple) of these.  It must not have
+        side effects, and must not read values of its arguments.
+    static_argnums : int or tuple of int
+        Positional arguments that are part of the trace; hashable.
+    static_argnames : str or tuple of str
+        Keyword arguments that are part of the trace; hashable.
+
+    Returns
+    -------
+    callable
+        With the same signature; it has a method ``lower(*args)``.
+
+    Raises
+    ------
+    TracedValueError
+        When `fn` reads a value of an abstract array.
+
+    Notes
+    -----
+    Arrays that `fn` captures are constants of the trace; a captured `Parameter` is read anew at every call.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> @ng.jit
+    ... def f(x):
+    ...     return x * x + 1.0
+    >>> f(ng.asarray([1.0, 2.0]))
+    Array([2., 5.], shape=(2,), dtype=float64, device=cpu)
+    """
+    if fn is None:
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames)
+    if not callable(fn):
+        raise ArgumentError(f"jit: fn must be callable, not {describe(fn)}")
+    return Jitted(fn, static_argnums, static_argnames)
+
+
+class Trace:
+    """One traced call: the Program and how arguments and results map to its arrays."""
+
+    __slots__ = ("address", "drive", "owners", "program", "rebuild", "simple", "single", "specs", "structure")
+
+    def __init__(self, program, owners, structure, rebuild, specs):
+        self.program, self.owners, self.structure, self.rebuild, self.specs = program, owners, structure, rebuild, specs
+        self.drive = self.address = None
+        self.single = structure is None and rebuild is None
+        self.simple = False
+
+    def settle(self):
+        """Compile, and note what the fast path needs."""
+        if config.jit:
+            compiled = self.program.compiled()
+            self.drive, self.address = compiled._drive, compiled.address
+            self.simple = compiled.simple and compiled._small
+
+    def results(self, arrays):
+        """The result of the traced function with its arrays filled in."""
+        leaves = [_leaf(a) for a in arrays]
+        if self.single:
+            return leaves[0]
+        filled = [leaves[k] if k is not None else other for k, other in self.rebuild]
+        return trees.unflatten(self.structure, filled)
+
+
+class Jitted:
+    """A function that `jit` compiles."""
+
+    def __init__(self, fn, static_argnums, static_argnames):
+        functools.update_wrapper(self, fn, updated=())
+        self._fn = fn
+        self._static_nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+        self._static_names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+        self._traces = {}
+        self._last = None
+
+    def __call__(self, *args, **kwargs):
+        last = self._last
+        if last is not None and not kwargs and not graph.state.tracked:
+            # The driver itself checks that these are arrays of the traced dtypes and shapes.
+            values = [a._node.value if type(a) is Array else a for a in args]
+            if last.owners:
+                values += [p._node.value for p in last.owners]
+            outs = [_empty(shape, dtype) for shape, dtype in last.specs]
+            if last.drive(last.address, *values, *outs) is None:
+                COUNTERS["launches"] += len(last.program.compiled().launches)
+                return _leaf(outs[0]) if last.single else last.results(outs)
+        return self._slow(args, kwargs)
+
+    def _slow(self, args, kwargs):
+        if graph.state.tracked:  # inside another transform the outer one differentiates or compiles
+            return self._fn(*args, **kwargs)
+        trace, values = self._traced(args, kwargs)
+        if config.jit and trace.drive is None:
+            trace.settle()
+        self._last = trace if trace.simple and config.jit and not self._static_nums and _flat(args) else None
+        values += [p._node.value for p in trace.owners]
+        return trace.results(trace.program.run(values))
+
+    def _traced(self, args, kwargs):
+        """(trace, values of the arguments' leaves)."""
+        dynamic, static = self._parted(args, kwargs)
+        leaves, structure = trees.flatten(dynamic)
+        values, kinds = [], []
+        for leaf in leaves:
+            value, kind = _argument(leaf, self._fn)
+            values.append(value)
+            kinds.append(kind)
+        key = structure, tuple(kinds), static
+        try:
+            trace = self._traces.get(key)
+        except TypeError:
+            raise ArgumentError(f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}") from None
+        if trace is None:
+            trace = self._traces[key] = self._trace(structure, values, kinds, static)
+        return trace, values
+
+    def _parted(self, args, kwargs):
+        static_nums = {k % len(args) if args else k for k in self._static_nums}
+        dynamic = tuple(a for k, a in enumerate(args) if k not in static_nums), {
+            k: v for k, v in kwargs.items() if k not in self._static_names
+        }
+        static = (
+            tuple((k, a) for k, a in enumerate(args) if k in static_nums),
+            tuple(sorted((k, v) for k, v in kwargs.items() if k in self._static_names)),
+        )
+        return dynamic, static
+
+    def _trace(self, structure, values, kinds, static):
+        placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
+        positional, named = trees.unflatten(structure, [_wrapped(n, k) for n, k in zip(placeholders, kinds, strict=True)])
+        positional = list(positional)
+        for k, a in static[0]:
+            positional.insert(k, a)
+        graph.state.tracked += 1
+        try:
+            result = self._fn(*positional, **named, **dict(static[1]))
+        finally:
+            graph.state.tracked -= 1
+        leaves, out_structure = trees.flatten(result)
+        outputs, rebuild = [], []
+        for leaf in leaves:
+            if isinstance(leaf, (Array, numpy.ndarray, numpy.generic)):
+                rebuild.append((len(outputs), None))
+                outputs.append(graph.node_of(leaf, "jit", "result"))
+            else:
+                rebuild.append((None, leaf))
+        owners = _owners(outputs)
+        program = Program([*placeholders, *(p._node for p in owners)], outputs, eager=True)
+        single = out_structure is None and len(outputs) == 1
+        return Trace(program, owners, out_structure, None if single else rebuild, [(n.shape, n.dtype) for n in outputs])
+
+    def lower(self, *args, **kwargs):
+        """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""
+        trace, _ = self._traced(args, kwargs)
+        return Lowered(trace.program.compiled())
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else functools.partial(self, instance)
+
+
+class Lowered:
+    """What a jitted function was compiled to."""
+
+    def __init__(self, compiled):
+        self._compiled = compiled
+
+    @property
+    def launches(self):
+        """Names of the launches in execution order: the primitives that each one fuses."""
+        return [launch.name for launch in self._compiled.launches]
+
+    @property
+    def source(self):
+        """The emitted Python source of each distinct kernel, in order of first launch."""
+        seen = {}
+        for launch in self._compiled.launches:
+            if launch.source and launch.source not in seen:
+                seen[launch.source] = f"# {launch.name}\n{launch.source}"
+        return "\n\n".join(seen.values())
+
+    def __repr__(self):
+        return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"
+
+
+def _leaf(value):
+    node = Node(None, (), (), value.shape, value.dtype, value)
+    return Array(node)
+
+
+_empty = numpy.empty
+
+
+def _flat(args):
+    return all(type(a) is Array or type(a) is numpy.ndarray for a in args)
+
+
+def _argument(leaf, fn):
+    """(ndarray, what the trace depends on) of one leaf of the arguments."""
+    if isinstance(leaf, Array):
+        if leaf._node.value is None:
+            leaf.realize()
+        value = leaf._node.value
+        return value, (value.dtype, value.shape)
+    if type(leaf) is numpy.ndarray and leaf.dtype in graph.dtypes.SUPPORTED:
+        return leaf, (leaf.dtype, leaf.shape)
+    if type(leaf) in graph.dtypes.WEAK:
+        return numpy.asarray(leaf), type(leaf)
+    value = graph.array_value(leaf, f"jit of {_name(fn)}", "an argument")
+    return value, (value.dtype, value.shape)
+
+
+def _wrapped(node, kind):
+    return Array(node)
+
+
+def _owners(outputs):
+    """Parameters that the graph reads, each once."""
+    found = {}
+    for node in graph.topological(outputs, stop=lambda n: n.value is not None):
+        owner = node.fact("owner")
+        if isinstance(owner, Parameter) and owner._node is node:
+            found[id(owner)] = owner
+    return list(found.values())
+
+
+def _name(fn):
+    return getattr(fn, "__qualname__", repr(fn))

@@ -1,0 +1,157 @@
+"""Making Arrays."""
+
+import numpy
+
+from nbgrad import array as _array
+from nbgrad import dtypes, graph
+from nbgrad.array import Array, check_device
+from nbgrad.numpy._arguments import as_array, as_dtype, as_shape, cast, leaf
+
+asarray = _array.asarray
+
+
+def array(x, dtype=None, *, copy=True, ndmin=0, device=None):
+    """A new Array with the value of `x`, which may hold Arrays (their gradients flow on)."""
+    out = asarray(x, dtype, device=device, copy=copy)
+    if out.ndim < ndmin:
+        from nbgrad.numpy.manipulation import reshape
+
+        out = reshape(out, (1,) * (ndmin - out.ndim) + out.shape)
+    return out
+
+
+def copy(x):
+    """Another handle on the same value."""
+    return Array(as_array(x, "copy")._node)
+
+
+def ascontiguousarray(x, dtype=None):
+    """Same as `asarray`: Arrays are in C order."""
+    return asarray(x, dtype)
+
+
+def from_dlpack(x, *, device=None, copy=None):
+    """An Array with a copy of the data of a DLPack object on the CPU."""
+    check_device("from_dlpack", device)
+    return x if isinstance(x, Array) else leaf(numpy.array(numpy.from_dlpack(x)))
+
+
+def arange(start, stop=None, step=1, dtype=None, *, device=None):
+    """Evenly spaced values in the half-open interval [start, stop)."""
+    check_device("arange", device)
+    start, stop, step = (v.item() if isinstance(v, Array) else v for v in (start, stop, step))
+    value = numpy.arange(start, stop, step) if stop is not None else numpy.arange(0, start, step)
+    return leaf(value.astype(as_dtype(dtype, "arange") or dtypes.as_dtype(value.dtype, "arange"), copy=False))
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, *, device=None):
+    """`num` evenly spaced values from `start` to `stop`; gradients flow to start and stop.
+
+    Examples
+    --------
+    >>> import nbgrad.numpy as np
+    >>> np.linspace(0, 1, 5)
+    Array([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64, device=cpu)
+    """
+    check_device("linspace", device)
+    dtype = as_dtype(dtype, "linspace")
+    parts = num - 1 if endpoint else num
+    if not isinstance(start, Array) and not isinstance(stop, Array):
+        value = numpy.linspace(start, stop, num, endpoint)
+        out = leaf(value.astype(dtype or dtypes.FLOAT64, copy=False))
+        step = (numpy.subtract(stop, start) / parts) if parts > 0 else numpy.nan
+    else:
+        from nbgrad.numpy.manipulation import expand_dims
+
+        start, stop = as_array(start, "linspace", "start"), as_array(stop, "linspace", "stop")
+        step = (stop - start) / parts if parts > 0 else (stop - start) * numpy.nan
+        fraction = numpy.arange(num) / builtin_max(parts, 1)
+        t = leaf(fraction.reshape((num,) + (1,) * builtin_max(start.ndim, stop.ndim)))
+        a, b = expand_dims(start, 0), expand_dims(stop, 0)
+        t = cast(t, dtypes.promote([a.dtype, b.dtype, "weak float"]))
+        out = a * (1.0 - t) + b * t
+        out = cast(out, dtype) if dtype else out
+    return (out, step) if retstep else out
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None):
+    """`num` values evenly spaced on a logarithmic scale from base**start to base**stop."""
+    from nbgrad.numpy.elementwise import power
+
+    out = power(base, linspace(start, stop, num, endpoint))
+    return out if dtype is None else cast(out, as_dtype(dtype, "logspace"))
+
+
+def zeros(shape, dtype=None, *, device=None):
+    """An Array of zeros, float64 unless `dtype` says otherwise."""
+    return _constant("zeros", shape, 0, dtype, device)
+
+
+def ones(shape, dtype=None, *, device=None):
+    """An Array of ones, float64 unless `dtype` says otherwise."""
+    return _constant("ones", shape, 1, dtype, device)
+
+
+def empty(shape, dtype=None, *, device=None):
+    """Same as `zeros`."""
+    return _constant("empty", shape, 0, dtype, device)
+
+
+def _constant(call, shape, value, dtype, device):
+    check_device(call, device)
+    return Array(graph.constant(value, as_dtype(dtype, call) or dtypes.FLOAT64, as_shape(shape, call)))
+
+
+def full(shape, fill_value, dtype=None, *, device=None):
+    """An Array of `fill_value`, which may be an Array that broadcasts to `shape`."""
+    from nbgrad.numpy.manipulation import broadcast_to
+
+    check_device("full", device)
+    value = as_array(fill_value, "full", "fill_value")
+    dtype = as_dtype(dtype, "full")
+    return broadcast_to(value if dtype is None else cast(value, dtype), as_shape(shape, "full"))
+
+
+def zeros_like(x, dtype=None, *, shape=None, device=None):
+    """Zeros with the shape and dtype of `x`."""
+    return _like("zeros_like", x, 0, dtype, shape, device)
+
+
+def ones_like(x, dtype=None, *, shape=None, device=None):
+    """Ones with the shape and dtype of `x`."""
+    return _like("ones_like", x, 1, dtype, shape, device)
+
+
+def empty_like(x, dtype=None, *, shape=None, device=None):
+    """Same as `zeros_like`."""
+    return _like("empty_like", x, 0, dtype, shape, device)
+
+
+def full_like(x, fill_value, dtype=None, *, shape=None, device=None):
+    """`fill_value` in the shape and dtype of `x`."""
+    x = as_array(x, "full_like")
+    return full(x.shape if shape is None else shape, fill_value, dtype or x.dtype, device=device)
+
+
+def _like(call, x, value, dtype, shape, device):
+    x = as_array(x, call)
+    return _constant(call, x.shape if shape is None else shape, value, dtype or x.dtype, device)
+
+
+def eye(n_rows, n_cols=None, k=0, dtype=None, *, device=None):
+    """Ones on the k-th diagonal, zeros elsewhere."""
+    check_device("eye", device)
+    return leaf(numpy.eye(n_rows, n_cols, k, dtype=as_dtype(dtype, "eye") or dtypes.FLOAT64))
+
+
+def identity(n, dtype=None):
+    """The n by n identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(n, m=None, k=0, dtype=None):
+    """Ones at and below the k-th diagonal, zeros above."""
+    return leaf(numpy.tri(n, m, k, dtype=as_dtype(dtype, "tri") or dtypes.FLOAT64))
+
+
+builtin_max = max
