@@ -452,50 +452,60 @@ def smallest_normal():
     return _intrinsic("smallest_normal", _same, emit)
 
 
-@Intrinsic
-def two_over_pi_part():
-    """Part j of the table row of 2 / pi for the exponent of x, |x| >= 2**20: see `trigonometric`."""
+def _row_of_exponent(builder, x):
+    """16 g for the row g that serves x: rows start at 2**20 and are 16 exponents high."""
+    from llvmlite import ir
 
+    i64 = ir.IntType(64)
+    biased = builder.and_(builder.lshr(builder.bitcast(x, i64), ir.Constant(i64, 52)), ir.Constant(i64, 0x7FF))
+    floor = ir.Constant(i64, 1023 + 20)
+    above = builder.select(builder.icmp_unsigned("<", biased, floor), floor, biased)
+    return builder.and_(builder.sub(above, floor), ir.Constant(i64, 0x7F0))
+
+
+def _from_row(name, table, columns):
     def emit(builder, context, types, x, j):
         from llvmlite import ir
 
-        from nbgrad.kernels._polynomials import TWO_OVER_PI
+        symbol, i64 = f"nbgrad.{name}", ir.IntType(64)
+        data = builder.module.globals.get(symbol)
+        if data is None:
+            data = ir.GlobalVariable(builder.module, ir.ArrayType(x.type, len(table)), symbol)
+            data.initializer = ir.Constant(data.type.pointee, [ir.Constant(x.type, v) for v in table])
+            data.linkage, data.global_constant, data.unnamed_addr = "internal", True, True
+        per_row = ir.Constant(i64, 4 - columns.bit_length() + 1)
+        index = builder.add(builder.lshr(_row_of_exponent(builder, x), per_row), builder.fptosi(j, i64))
+        return builder.load(builder.gep(data, [ir.Constant(i64, 0), index], inbounds=True))
 
-        name = "nbgrad.two_over_pi"
-        table = builder.module.globals.get(name)
-        if table is None:
-            row_type = ir.ArrayType(x.type, len(TWO_OVER_PI))
-            table = ir.GlobalVariable(builder.module, row_type, name)
-            table.initializer = ir.Constant(row_type, [ir.Constant(x.type, v) for v in TWO_OVER_PI])
-            table.linkage, table.global_constant, table.unnamed_addr = "internal", True, True
-        i64 = ir.IntType(64)
-        biased = builder.and_(builder.lshr(builder.bitcast(x, i64), ir.Constant(i64, 52)), ir.Constant(i64, 0x7FF))
-        floor = ir.Constant(i64, 1023 + 20)
-        above = builder.select(builder.icmp_unsigned("<", biased, floor), floor, biased)
-        group = builder.lshr(builder.sub(above, floor), ir.Constant(i64, 4))
-        index = builder.add(builder.shl(group, ir.Constant(i64, 2)), builder.fptosi(j, i64))
-        address = builder.gep(table, [ir.Constant(i64, 0), index], inbounds=True)
-        load = builder.load(address)
-        load.set_metadata("invariant.load", builder.module.add_metadata([]))
-        return load
+    return _intrinsic(name, _same, emit)
 
-    return _intrinsic("two_over_pi_part", _same, emit)
+
+@Intrinsic
+def two_over_pi_part():
+    """Part j of the 2 / pi that a float64 x of this exponent is to be multiplied with: see `trigonometric`."""
+    from nbgrad.kernels._polynomials import TWO_OVER_PI
+
+    return _from_row("two_over_pi_part", TWO_OVER_PI, 4)
+
+
+@Intrinsic
+def two_over_pi_part_32():
+    """The same for an x that came from a float32."""
+    from nbgrad.kernels._polynomials import TWO_OVER_PI_32
+
+    return _from_row("two_over_pi_part_32", TWO_OVER_PI_32, 2)
 
 
 @Intrinsic
 def lowered_exponent():
-    """x / 2**(16 g), g being the table row of `two_over_pi_part`: its exponent is then in [20, 36)."""
+    """x / 2**(16 g), g being the row of `two_over_pi_part`."""
 
     def emit(builder, context, types, x):
         from llvmlite import ir
 
         i64 = ir.IntType(64)
-        pattern = builder.bitcast(x, i64)
-        biased = builder.and_(builder.lshr(pattern, ir.Constant(i64, 52)), ir.Constant(i64, 0x7FF))
-        floor = ir.Constant(i64, 1023 + 20)
-        above = builder.select(builder.icmp_unsigned("<", biased, floor), floor, biased)
-        down = builder.and_(builder.sub(above, floor), ir.Constant(i64, 0x7F0))
-        return builder.bitcast(builder.sub(pattern, builder.shl(down, ir.Constant(i64, 52))), x.type)
+        down = builder.shl(_row_of_exponent(builder, x), ir.Constant(i64, 52))
+        return builder.bitcast(builder.sub(builder.bitcast(x, i64), down), x.type)
 
     return _intrinsic("lowered_exponent", _same, emit)
 

@@ -2,7 +2,7 @@
 
 import numpy
 
-from nbgrad.kernels._intrinsics import c_floor_divide, c_remainder, magnitude
+from nbgrad.kernels._intrinsics import c_floor_divide, c_remainder, magnitude, with_sign
 from nbgrad.primitive import elementwise
 
 
@@ -120,9 +120,9 @@ def remainder_vjp(g, x1, x2):
 @elementwise(numpy.copysign, domain="float")
 def copysign(x1, x2):
     """|x1| with the sign of x2."""
-    return magnitude(x1) if (x2 > 0 or 1 / x2 > 0) else -magnitude(x1)
+    return with_sign(x1, x2)
 
 
 @copysign.vjp
 def copysign_vjp(g, x1, x2):
-    return g * copysign(sign(x1), x2) * sign(x1) * sign(x1), None
+    return g * (sign(x1) * copysign(1.0, x2)), None

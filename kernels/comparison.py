@@ -100,13 +100,13 @@ def invert(x):
 @elementwise(numpy.left_shift, domain="integer", differentiable=False)
 def left_shift(x1, x2):
     """x1 * 2**x2; 0 where x2 is at least the width, as NumPy."""
-    return x1 << x2 if x2 < x1.bitwidth else x1 - x1
+    return x1 << x2 if (x2 >= 0) & (x2 < 64) else 0
 
 
 @elementwise(numpy.right_shift, domain="integer", differentiable=False)
 def right_shift(x1, x2):
-    """floor(x1 / 2**x2)."""
-    return x1 >> x2
+    """floor(x1 / 2**x2); the sign where x2 is at least the width, as NumPy."""
+    return x1 >> x2 if (x2 >= 0) & (x2 < 64) else (-1 if x1 < 0 else 0)
 
 
 @elementwise(numpy.isnan, domain="float", result="bool", differentiable=False)

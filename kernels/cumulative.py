@@ -3,7 +3,16 @@
 import numpy
 
 from nbgrad.kernels.shape import concatenate, slice_
+from nbgrad import shapes
+from nbgrad.kernels._memory import get, put_at
 from nbgrad.primitive import full, structural
+
+
+def lanes(node):
+    """Along an axis: (extent of the axis, elements between its steps), one lane each for the rest."""
+    shape, axis = node.inputs[0].shape, dict(node.attrs)["axis"]
+    n, inner = shape[axis], shapes.size(shape[axis + 1 :])
+    return (n, inner), shapes.size(shape[:axis]) * inner if n else 0, shapes.size(shape)
 
 
 def flip(x, axis):
@@ -28,6 +37,18 @@ def cumsum(x, *, axis):
     return x.shape, x.dtype
 
 
+@cumsum.array_kernel(lanes)
+def cumsum_kernel(x, out, n, inner, start, stop):
+    for lane in range(start, stop):
+        at = lane // inner * n * inner + lane % inner
+        total = get(x, at)
+        put_at(out, at, total)
+        for _ in range(1, n):
+            at += inner
+            total = total + get(x, at)
+            put_at(out, at, total)
+
+
 @cumsum.vjp
 def cumsum_vjp(g, axis):
     return flip(cumsum(flip(g, axis), axis=axis), axis)
@@ -37,6 +58,18 @@ def cumsum_vjp(g, axis):
 def cumprod(x, *, axis):
     """Products of the elements up to and with each."""
     return x.shape, x.dtype
+
+
+@cumprod.array_kernel(lanes)
+def cumprod_kernel(x, out, n, inner, start, stop):
+    for lane in range(start, stop):
+        at = lane // inner * n * inner + lane % inner
+        total = get(x, at)
+        put_at(out, at, total)
+        for _ in range(1, n):
+            at += inner
+            total = total * get(x, at)
+            put_at(out, at, total)
 
 
 @cumprod.vjp
@@ -60,6 +93,18 @@ def _recurrence(x1, x2, axis):
 def recurrence(x1, x2, *, axis):
     """y_t = x1_t y_{t-1} + x2_t with y_{-1} = 0."""
     return x2.shape, x2.dtype
+
+
+@recurrence.array_kernel(lanes)
+def recurrence_kernel(a, b, out, n, inner, start, stop):
+    for lane in range(start, stop):
+        at = lane // inner * n * inner + lane % inner
+        previous = get(b, at)
+        put_at(out, at, previous)
+        for _ in range(1, n):
+            at += inner
+            previous = get(a, at) * previous + get(b, at)
+            put_at(out, at, previous)
 
 
 @recurrence.vjp

@@ -5,14 +5,40 @@ Indices are normalised to 0 <= i < n before they get here.
 
 import numpy
 
+from nbgrad import shapes
+from nbgrad.kernels._memory import get, put_at
 from nbgrad.kernels.selection import where
 from nbgrad.primitive import full, structural
+
+
+def rows_taken(node):
+    """Extents (axis of x, indices, elements behind an index); rows of the result are done in parallel."""
+    x, i = node.inputs[:2]
+    axis = dict(node.attrs)["axis"]
+    inner, count = shapes.size(x.shape[axis + 1 :]), shapes.size(i.shape)
+    outer = shapes.size(x.shape[:axis])
+    return (x.shape[axis], count, inner), outer * count, outer * count * inner
+
+
+def slabs(node):
+    """The same extents; what comes before the axis is done in parallel, so repeated indices stay in order."""
+    extents, _, work = rows_taken(node)
+    x = node.inputs[0]
+    return extents, shapes.size(x.shape[: dict(node.attrs)["axis"]]), work + shapes.size(x.shape)
 
 
 @structural("array", reference=lambda x, i, axis: numpy.take(x, i, axis=axis))
 def take(x, i, *, axis):
     """Slices of x along `axis` at the indices i."""
     return (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]), x.dtype
+
+
+@take.array_kernel(rows_taken)
+def take_kernel(x, i, out, n, count, inner, start, stop):
+    for row in range(start, stop):
+        source = (row // count * n + min(max(get(i, row % count), 0), n - 1)) * inner
+        for k in range(inner):
+            put_at(out, row * inner + k, get(x, source + k))
 
 
 @take.vjp
@@ -42,6 +68,18 @@ def scatter_add(x, i, v, *, axis):
     return x.shape, x.dtype
 
 
+@scatter_add.array_kernel(slabs)
+def scatter_add_kernel(x, i, v, out, n, count, inner, start, stop):
+    for slab in range(start, stop):
+        base = slab * n * inner
+        for k in range(base, base + n * inner):
+            put_at(out, k, get(x, k))
+        for j in range(count):
+            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner
+            for k in range(inner):
+                put_at(out, target + k, get(out, target + k) + get(v, source + k))
+
+
 @scatter_add.vjp
 def scatter_add_vjp(g, x2, axis):
     return g, None, take(g, x2, axis=axis)
@@ -51,6 +89,18 @@ def scatter_add_vjp(g, x2, axis):
 def put(x, i, v, *, axis):
     """x with v written at the indices i along `axis`; of repeated indices the last one wins."""
     return x.shape, x.dtype
+
+
+@put.array_kernel(slabs)
+def put_kernel(x, i, v, out, n, count, inner, start, stop):
+    for slab in range(start, stop):
+        base = slab * n * inner
+        for k in range(base, base + n * inner):
+            put_at(out, k, get(x, k))
+        for j in range(count):
+            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner
+            for k in range(inner):
+                put_at(out, target + k, get(v, source + k))
 
 
 @put.vjp

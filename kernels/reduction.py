@@ -4,8 +4,9 @@ import numpy
 
 from nbgrad import shapes
 from nbgrad.dtypes import BOOL, INT64
-from nbgrad.kernels.cumulative import cumprod, flip, shift
-from nbgrad.kernels.selection import where
+from nbgrad.kernels._memory import get, put_at
+from nbgrad.kernels.casting import astype
+from nbgrad.kernels.cumulative import cumprod, flip, lanes, shift
 from nbgrad.kernels.shape import broadcast_to, reshape, transpose
 from nbgrad.primitive import structural
 
@@ -72,7 +73,7 @@ def min(x, *, axes):
 @max.vjp
 @min.vjp
 def extremum_vjp(g, y, x, axes):
-    ties = where(x == _spread(y, x, axes), _spread(g * 0.0 + 1.0, x, axes), 0.0)
+    ties = astype(x == _spread(y, x, axes), dtype=g.dtype)
     return _spread(g / sum(ties, axes=axes), x, axes) * ties
 
 
@@ -94,7 +95,31 @@ def argmax(x, *, axis):
     return _reduced(x, (axis,)), INT64
 
 
+@argmax.array_kernel(lanes)
+def argmax_kernel(x, out, n, inner, start, stop):
+    for lane in range(start, stop):
+        base = lane // inner * n * inner + lane % inner
+        best, found = get(x, base), 0
+        for t in range(1, n):
+            value = get(x, base + t * inner)
+            if best == best and ((value > best) or value != value):
+                best, found = value, t
+        put_at(out, lane, found)
+
+
 @structural("array", reference=lambda x, axis: numpy.argmin(x, axis=axis), differentiable=False)
 def argmin(x, *, axis):
     """Index of the first smallest element (of the first nan, if there is one)."""
     return _reduced(x, (axis,)), INT64
+
+
+@argmin.array_kernel(lanes)
+def argmin_kernel(x, out, n, inner, start, stop):
+    for lane in range(start, stop):
+        base = lane // inner * n * inner + lane % inner
+        best, found = get(x, base), 0
+        for t in range(1, n):
+            value = get(x, base + t * inner)
+            if best == best and ((value < best) or value != value):
+                best, found = value, t
+        put_at(out, lane, found)

@@ -49,5 +49,6 @@ def clip(x1, x2, x3):
 
 @clip.vjp
 def clip_vjp(g, x1, x2, x3):
-    inside = (x1 >= x2) & (x1 <= x3)  # the bounds belong to the inside
-    return where(inside, g, 0.0), where(x1 < x2, g, 0.0), where(x1 > x3, g, 0.0)
+    above = maximum(x1, x2) > x3  # the upper bound has the last word, also where it is below the lower one
+    low = x1 < x2
+    return where(low | above, 0.0, g), where(low & ~above, g, 0.0), where(above, g, 0.0)

@@ -22,6 +22,7 @@ from nbgrad.kernels._intrinsics import (
     select,
     square_root,
     two_over_pi_part,
+    two_over_pi_part_32,
     with_sign,
 )
 from nbgrad.kernels._polynomials import (
@@ -52,7 +53,8 @@ def reduced_near(x):
     k = round_even(x * TWO_OVER_PI_NEAR)
     head = fma(-k, first, x)  # exact
     r = fma(-k, second, head)
-    return k, r, fma(-k, third, fma(-k, second, exact_subtract(head, r)))
+    r, tail = fast_two_sum(r, fma(-k, third, fma(-k, second, exact_subtract(head, r))))
+    return k, r, tail
 
 
 def modulo_4(x):
@@ -90,7 +92,7 @@ def reduced(x):
 
 def sin_reduced(r, tail):
     z = r * r
-    return r + fma(z * r, polynomial(z, by_precision(SIN, SIN_32)), tail)
+    return r + fma(z * r, polynomial(z, SIN), tail)
 
 
 def cos_reduced(r, tail):
@@ -103,7 +105,7 @@ def cos_pair(r, tail):
     half = 0.5 * z
     high = 1.0 - half
     low = exact_subtract(exact_subtract(1.0, high), half)
-    return high, low + fma(z * z, polynomial(z, by_precision(COS, COS_32)), -r * tail)
+    return high, low + fma(z * z, polynomial(z, COS), -r * tail)
 
 
 def sin_and_quadrant(x, k, r, tail):
@@ -116,6 +118,41 @@ def cos_and_quadrant(k, r, tail):
     return select(is_in_upper_half(k + 1.0), -y, y)
 
 
+def reduced_narrow(x):
+    """k, r with x = k pi/2 + r modulo 2 pi, in float64 for an x that came from a float32."""
+    y = lowered_exponent(x)
+    p, e = two_product(y, two_over_pi_part_32(x, 0.0))
+    k = round_even(p)
+    r = HALF_PI[0] * ((p - k) + fma(y, two_over_pi_part_32(x, 1.0), e))
+    return k, r + (x - x)
+
+
+def sin_cos_narrow(r):
+    z = r * r
+    return fma(r * z, polynomial(z, SIN_32), r), fma(z * z, polynomial(z, COS_32), fma(-0.5, z, 1.0))
+
+
+def sin_narrow(x):
+    k, r = reduced_narrow(x)
+    s, c = sin_cos_narrow(r)
+    y = select(is_odd(k), c, s)
+    return select(x == 0.0, x, select(is_in_upper_half(k), -y, y))
+
+
+def cos_narrow(x):
+    k, r = reduced_narrow(x)
+    s, c = sin_cos_narrow(r)
+    y = select(is_odd(k), s, c)
+    return select(is_in_upper_half(k + 1.0), -y, y)
+
+
+def tan_narrow(x):
+    k, r = reduced_narrow(x)
+    s, c = sin_cos_narrow(r)
+    odd = is_odd(k)
+    return select(x == 0.0, x, select(odd, -c, s) / select(odd, s, c))
+
+
 @elementwise(numpy.sin, cost=30)
 def sin(x):
     """Sine.  1 ULP for every argument."""
@@ -126,7 +163,7 @@ def sin(x):
 @Intrinsic
 def sin_in_double():
     """The sine of a float32, by float64."""
-    return computed_in_double(sin.kernel, 1)
+    return computed_in_double(sin_narrow, 1)
 
 
 @sin.float32
@@ -149,7 +186,7 @@ def cos(x):
 @Intrinsic
 def cos_in_double():
     """The cosine of a float32, by float64."""
-    return computed_in_double(cos.kernel, 1)
+    return computed_in_double(cos_narrow, 1)
 
 
 @cos.float32
@@ -167,7 +204,7 @@ def tan(x):
     """Tangent.  1 ULP for every argument."""
     k, r, tail = reduced(x)
     z = r * r
-    s, s_low = fast_two_sum(r, fma(z * r, polynomial(z, by_precision(SIN, SIN_32)), tail))
+    s, s_low = fast_two_sum(r, fma(z * r, polynomial(z, SIN), tail))
     c, c_low = cos_pair(r, tail)
     c, c_low = fast_two_sum(c, c_low)
     odd = is_odd(k)
@@ -182,7 +219,7 @@ def tan(x):
 @Intrinsic
 def tan_in_double():
     """The tangent of a float32, by float64."""
-    return computed_in_double(tan.kernel, 1)
+    return computed_in_double(tan_narrow, 1)
 
 
 @tan.float32

@@ -231,7 +231,7 @@ def _forward(name, doc=None):
 
 
 METHODS = (
-    "all any argmax argmin argsort astype clip cumprod cumsum dot max mean min prod ravel repeat reshape "
+    "all any argmax argmin argsort astype clip cumprod cumsum diagonal dot max mean min nonzero prod ptp ravel repeat reshape "
     "round sort squeeze std sum swapaxes take trace transpose var"
 ).split()
 for _name in METHODS:
@@ -388,4 +388,7 @@ def asarray(x, dtype=None, *, device=None, copy=None):
         return x if node is x._node and not copy else Array(node)
     if dtype is not None:
         dtype = dtypes.as_dtype(dtype, "asarray")
+    if isinstance(x, (list, tuple)) and graph._holds_arrays(x):
+        node = graph.stacked(x, "asarray")
+        return Array(node if dtype is None else graph.cast(node, dtype))
     return Array(graph.leaf(graph.array_value(x, "asarray", "x", dtype)))

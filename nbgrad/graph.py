@@ -145,7 +145,16 @@ def node_of(x, call, name="x"):
         return x._node
     if type(x) in dtypes.WEAK:
         return scalar(x, dtypes._WEAK_DTYPE[dtypes.WEAK[type(x)]])
+    if isinstance(x, (list, tuple)) and _holds_arrays(x):
+        return stacked(x, call, name)
     return leaf(array_value(x, call, name))
+
+
+def stacked(x, call, name="x"):
+    """The node of nested sequences that hold Arrays: stacked, so that their gradients flow on."""
+    from nbgrad.numpy.manipulation import stack
+
+    return stack([state.array(node_of(v, call, f"{name}[{i}]")) for i, v in enumerate(x)])._node
 
 
 def array_value(x, call, name="x", dtype=None):
@@ -204,7 +213,7 @@ def elementwise(primitive, args):
         elif type(a) in weak:
             kinds.append(weak[type(a)])
         else:
-            a = leaf(array_value(a, primitive.name, f"x{i + 1}" if len(args) > 1 else "x"))
+            a = node_of(a, primitive.name, f"x{i + 1}" if len(args) > 1 else "x")
             kinds.append(a.dtype)
         nodes.append(a)
     dtype, casts = dtypes.resolve(primitive, tuple(kinds))

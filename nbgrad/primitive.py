@@ -74,6 +74,20 @@ class Primitive:
         self.reads = rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
         return rule
 
+    def array_kernel(self, layout):
+        """Declare the compiled form of an array primitive: a text over pointers, and its layout.
+
+        The text is ``kernel(*inputs, out, *extents, start, stop)``, all operands contiguous, and does the
+        part [start, stop) of a parallel extent.  ``layout(node) -> (extents, parallel extent, work)`` says
+        what the integers are; they are all that depends on shapes, so one compiled kernel serves every rank.
+        """
+
+        def declare(kernel):
+            self.kernel, self.layout = kernel, layout
+            return kernel
+
+        return declare
+
     def float32(self, kernel):
         """Declare the text that serves float32, where float32 wants other coefficients than float64."""
         self.variants["float32"] = kernel

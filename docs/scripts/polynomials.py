@@ -177,8 +177,8 @@ TABLE = (
     ("EXP2", "(2**r - 1) / r", tail(lambda x: mp.mpf(2) ** x, 1), (-0.5, 0.5), flat, 11, 6),
     ("LOG", "(log((1 + s) / (1 - s)) - 2 s) / s**3 in z = s**2", log_quotient, (0, largest_s), flat, 6, 2),
     ("LOG_TAIL", "the same, less 2/3, / z", log_quotient_tail, (0, largest_s), flat, 7, 2),
-    ("SIN", "(sin(r) - r) / r**3 in z = r**2", sin_quotient, (0, quarter_pi**2), flat, 5, 2),
-    ("COS", "(cos(r) - 1 + z / 2) / z**2 in z = r**2", cos_quotient, (0, quarter_pi**2), flat, 5, 2),
+    ("SIN", "(sin(r) - r) / r**3 in z = r**2", sin_quotient, (0, quarter_pi**2), flat, 5, 3),
+    ("COS", "(cos(r) - 1 + z / 2) / z**2 in z = r**2", cos_quotient, (0, quarter_pi**2), flat, 5, 3),
     ("SINH", "(sinh(x) - x) / x**3 in z = x**2, |x| <= 1", sinh_quotient, (0, 1), flat, 6, 3),
     ("SINPI", "(sin(pi r) - pi r) / r**3 in z = r**2", sinpi_quotient, (0, "0.0626"), flat, 6, 3),
     ("COSPI", "(cos(pi r) - 1 + pi**2 z / 2) / z**2 in z = r**2", cospi_quotient, (0, "0.0626"), flat, 5, 2),
@@ -220,12 +220,11 @@ def parts(value, bits):
     return tuple(total)
 
 
-def two_over_pi_rows():
-    """Row g: (2 / pi) 2**(16 g) mod 2**34 as a sum of four float64, for arguments of 2**(20 + 16 g) and more."""
+def two_over_pi_rows(rows, modulus, columns):
+    """Row g: (2 / pi) 2**(16 g) modulo a power of two as a sum of float64, for arguments from 2**(20 + 16 g) on."""
     with mp.workprec(1600):
-        for g in range(63):
-            value = mp.fmod(2 / mp.pi * mp.mpf(2) ** (16 * g), mp.mpf(2) ** 34)
-            yield parts(value, (53, 53, 53, 53))
+        for g in range(rows):
+            yield parts(mp.fmod(2 / mp.pi * mp.mpf(2) ** (16 * g), modulus), (53,) * columns)
 
 
 def main():
@@ -236,11 +235,15 @@ def main():
         print(f"\n# {meaning} as a sum")
         print(f"{name} = {parts(value, wide)!r}")
         print(f"{name}_32 = {parts(value, narrow)!r}")
-    print("\n# (2 / pi) 2**(16 g) mod 2**34, four parts for each g: reduction of huge angles (Payne & Hanek 1983)")
-    print("TWO_OVER_PI = (")
-    for row in two_over_pi_rows():
-        print("    " + ", ".join(repr(v) for v in row) + ",")
-    print(")")
+    print("\n# (2 / pi) 2**(16 g) less multiples of 4 / (last bit of the argument): for huge angles (Payne & Hanek 1983)")
+    for name, rows in (
+        ("TWO_OVER_PI", two_over_pi_rows(63, mp.mpf(2) ** 34, 4)),
+        ("TWO_OVER_PI_32", two_over_pi_rows(7, mp.mpf(2) ** 5, 2)),
+    ):
+        print(f"{name} = (")
+        for row in rows:
+            print("    " + ", ".join(repr(v) for v in row) + ",")
+        print(")")
     for name, meaning, f, (a, b), weight, wide, narrow in TABLE:
         for suffix, degree in (("", wide), ("_32", narrow)):
             coefficients, error = remez(f, a, b, degree, weight)

@@ -76,7 +76,7 @@ def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sen
     >>> ng.grad(f, grad_position=(0, 1), return_ids=True)(x, y)[1]
     (1, Array([1., 4.], shape=(2,), dtype=float64, device=cpu))
     """
-    return _Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(False)
+    return Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(False)
 
 
 def value_and_grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False):
@@ -105,7 +105,7 @@ def value_and_grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=
     >>> gw
     Array([ 18., -32.], shape=(2,), dtype=float64, device=cpu)
     """
-    return _Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(True)
+    return Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(True)
 
 
 def get_grad(gradients, identifier):
@@ -282,74 +282,81 @@ class Inputs:
                         w._node = original
         return out, nodes
 
-    def pulled(self, outputs, seeds, values=()):
-        """(Arrays of `values`, gradient Arrays of the wrappers) of a finished run."""
+    def pulled(self, outputs, seeds, values=(), build=None):
+        """(Arrays of `values`, Arrays that `build` makes: the gradients of the wrappers) of a finished run."""
+        build = self.swept if build is None else build
         if self.now and not state.tracked:
-            return self._computed(outputs, seeds, values)
-        found = self._swept(outputs, seeds)
-        return [Array(n) for n in values], [Array(g) for g in found]
+            return self._computed(outputs, seeds, values, build)
+        return [Array(n) for n in values], [Array(n) for n in build(outputs, seeds)]
 
-    def _swept(self, outputs, seeds):
+    def swept(self, outputs, seeds):
+        """The cotangents of the wrappers."""
         wrappers = self.wrappers
         found = backward.sweep(
             outputs, [backward.ones(y) for y in outputs] if seeds is None else seeds, wrappers, stops=wrappers
         )
         return [backward.zeros(w) if g is None else g for w, g in zip(wrappers, found, strict=True)]
 
-    def _computed(self, outputs, seeds, values):
+    def pushed(self, outputs, tangents):
+        """The tangents of the outputs: the pullback of the pullback, which is linear in its seeds."""
+        wrappers = self.wrappers
+        dummies = [Node(identity, (backward.zeros(y),), (), y.shape, y.dtype, None, True) for y in outputs]
+        cotangents = backward.sweep(outputs, dummies, wrappers, stops=wrappers)
+        connected = [(c, t) for c, t in zip(cotangents, tangents, strict=True) if c is not None]
+        found = backward.sweep([c for c, _ in connected], [t for _, t in connected], dummies, stops=dummies)
+        return [backward.zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
+
+    def _computed(self, outputs, seeds, values, build):
         wrappers, since = self.wrappers, self.since
-        heads = wrappers if seeds is None else [*wrappers, *seeds]
+        split, heads = len(values), len(wrappers)
 
         def make():
             pending = _made_before(since, [*outputs, *values])
             if pending:
                 raise _Pending(pending)
-            return leaves, [*values, *self._swept(outputs, seeds)]
+            return leaves, [*values, *build(outputs, seeds)]
 
         while True:
-            key, leaves = graph.signature([*heads, *outputs, *values], since)
+            key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values], since)
             try:
-                program = programs.find((len(wrappers), len(heads), len(outputs), key), make)
+                program = programs.find((build.__name__, seeds is None, heads, split, len(outputs), key), make)
                 break
             except _Pending as found:
                 realize(found.args[0])
         results = program.run([n.value for n in leaves])
-        behind = self.originals + leaves[len(wrappers) :]
-        made_from = graph.origins(behind)
-        lost = {"forgotten": "grad", "origins": made_from}
-        site = graph.site()
+        behind = self.originals + leaves[heads:]
         history = False
         for n in behind:
             if n.history:
                 history = True
                 break
-        later = Later(self, outputs, seeds) if history else None
-        arrays, split = [], len(values)
-        for i, value in enumerate(results):
-            node = Node(None, (), (), value.shape, value.dtype, value, False, site)
-            if i < split or not history:
-                node.info = lost
-            else:
-                node.info = {"deferred": (later, i - split)}
-            arrays.append(Array(node))
+        lost = {"forgotten": "grad", "origins": graph.origins(behind)} if split or not history else None
+        site = graph.site()
+        arrays = [Array(Node(None, (), (), v.shape, v.dtype, v, False, site)) for v in results]
+        for a in arrays[:split] if history else arrays:
+            a._node.info = lost
+        if history:
+            later = Later(build, outputs, seeds)
+            for i, a in enumerate(arrays[split:]):
+                a._node.info = {"deferred": (later, i)}
         return arrays[:split], arrays[split:]
 
 
 class Later:
     """The backward graph of results that were computed at once, built when they are differentiated after all."""
 
-    __slots__ = ("found", "inputs", "outputs", "seeds")
+    __slots__ = ("build", "found", "outputs", "seeds")
 
-    def __init__(self, inputs, outputs, seeds):
-        self.inputs, self.outputs, self.seeds, self.found = inputs, outputs, seeds, None
+    def __init__(self, build, outputs, seeds):
+        self.build, self.outputs, self.seeds, self.found = build, outputs, seeds, None
 
     def __call__(self):
         if self.found is None:
-            self.found = self.inputs._swept(self.outputs, self.seeds)
+            self.found = self.build(self.outputs, self.seeds)
         return self.found
 
 
-class _Options:
+class Options:
     """The checked options of a transform."""
 
     def __init__(self, call, fn, grad_position, weights, has_aux, return_ids, sens_param):
@@ -418,8 +425,8 @@ class _Options:
         gradient.__wrapped__ = fn
         return gradient
 
-    def assemble(self, inputs, found):
-        """Gradients in the containers that the options ask for."""
+    def assemble(self, inputs, found, collapse=True):
+        """Gradients in the containers that the options ask for; one position is bare if `collapse`."""
         answers, at = [], 0
         for p, tree in zip(self.positions, inputs.trees, strict=True):
             if tree is None:
@@ -429,15 +436,15 @@ class _Options:
                 g = tree[0].unflatten(found[at : at + tree[1]])
                 at += tree[1]
             answers.append((p, g) if self.return_ids else g)
-        by_position = answers[0] if len(answers) == 1 else tuple(answers)
+        by_position = answers[0] if collapse and len(answers) == 1 else tuple(answers)
         if not self.by_weight:
             return by_position
         tail = found[at:]
-        by_weight = [tail[i] for i in self.where]
+        by_weight = [Array(tail[i]._node) for i in self.where]  # an Array of its own for each mention
         if self.return_ids:
             by_weight = [(w.name, g) for w, g in zip(self.weights, by_weight, strict=True)]
         by_weight = by_weight[0] if self.one_weight else tuple(by_weight)
-        return (by_position, by_weight) if self.by_position else by_weight
+        return (by_position, by_weight) if self.by_position or not collapse else by_weight
 
 
 # ---------------------------------------------------------------- outputs

@@ -77,6 +77,31 @@ def store(typingctx, pointer, index, value, output):
 
 
 @intrinsic
+def load_plain(typingctx, pointer, index):
+    """Element behind a pointer that may overlap others: for array kernels."""
+    ty = pointer.dtype
+
+    def codegen(context, builder, signature, args):
+        value = builder.load(builder.gep(args[0], [args[1]]))
+        return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0)) if ty == types.boolean else value
+
+    return ty(pointer, index), codegen
+
+
+@intrinsic
+def store_plain(typingctx, pointer, index, value):
+    """Write an element behind a pointer that may overlap others: for array kernels."""
+    ty = pointer.dtype
+
+    def codegen(context, builder, signature, args):
+        cast = context.cast(builder, args[2], value, ty)
+        builder.store(builder.zext(cast, ir.IntType(8)) if ty == types.boolean else cast, builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(pointer, index, value), codegen
+
+
+@intrinsic
 def at(typingctx, pointer, offset):
     """The pointer `offset` elements on."""
 
@@ -176,17 +201,19 @@ smaller = _extremum("llvm.minimum", "<")
 
 
 @intrinsic
-def call_address(typingctx, address, *values):
-    """Call a C function by its address; integers and doubles as they are, no result."""
-    values = values[0] if len(values) == 1 and isinstance(values[0], types.BaseTuple) else values
+def call_address(typingctx, address, values):
+    """Call a C function by its address with a tuple of integers and floats; no result."""
 
     def codegen(context, builder, signature, args):
-        packed = [builder.extract_value(args[1], k) for k in range(len(values))]
+        packed = [
+            context.get_constant(types.int64, v.literal_value) if isinstance(v, types.Literal) else builder.extract_value(args[1], k)
+            for k, v in enumerate(values)
+        ]
         fn = ir.FunctionType(ir.VoidType(), [v.type for v in packed]).as_pointer()
         builder.call(builder.inttoptr(args[0], fn), packed)
         return context.get_dummy_value()
 
-    return types.void(address, types.Tuple(values)), codegen
+    return types.void(address, values), codegen
 
 
 NAMES = {

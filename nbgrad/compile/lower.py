@@ -195,6 +195,8 @@ class _Lowering:
         handler = _SINGLE.get(node.primitive.name)
         if handler is not None:
             handler(self, node)
+        elif node.primitive.layout is not None and self._array_kernel(node):
+            pass
         elif node.primitive.kind == "view":  # a reshape that no strides can express
             below = self._view(node.inputs[0])
             target = View(self._buffer(node), 0, below.shape, shapes.contiguous_strides(below.shape))
@@ -220,6 +222,74 @@ class _Lowering:
         launch.host = node.primitive.reference, dict(node.attrs)
         launch.total = 1
         self.launches.append(launch)
+
+    def _contiguous(self, x):
+        """Contiguous memory with the value of an input; copied or filled if need be."""
+        origin = self.plan.sources[x].origin
+        if not graph.is_constant(origin):
+            view = self._view(x)
+            if view.is_contiguous():
+                return view
+        fresh = contiguous(Buffer("arena", x.dtype, shapes.size(x.shape)), x.shape)
+        self._put(x, fresh, "contiguous")
+        return fresh
+
+    def _array_kernel(self, node):
+        """A launch of the primitive's own array kernel."""
+        primitive = node.primitive
+        dtypes = [str(x.dtype) for x in node.inputs]
+        extents, total, work = primitive.layout(node)
+        views = [self._contiguous(x) for x in node.inputs]
+        out = contiguous(self._buffer(node), node.shape)
+        names = [f"x{k}" for k in range(len(views))] + ["out"]
+        w = emit.Writer()
+        words = emit.Words()
+        w.open("def kernel(args, start, stop):")
+        w.line(f'"""{primitive.name}"""')
+        for name, view, dtype in zip(names, [*views, out], [*dtypes, node.dtype], strict=True):
+            w.line(f"{name} = pointer_{dtype}(args, {words.address(view, 'store' if name == 'out' else 'load')})")
+        for k, n in enumerate(extents):
+            w.line(f"n{k} = word(args, {words.add(n)})")
+        integers = ", ".join(f"n{k}" for k in range(len(extents)))
+        w.line(f"{primitive.name}({', '.join(names)}, {integers}, start, stop)")
+        launch = Launch(primitive.name)
+        launch.source, launch.words = w.text(), words
+        launch.address = native.address_of(launch.source, {primitive.name: (primitive, "int64")})
+        self._add(launch, views, [out], total, max(1, CHUNK * total // max(work, 1)), work)
+        return True
+
+    def _add(self, launch, reads, writes, total, grain, cost):
+        """Append a launch whose addresses are views of buffers."""
+        launch.reads, launch.writes = [v.origin for v in reads], [v.origin for v in writes]
+        launch.total, launch.grain, launch.cost = total, grain, cost
+        if total:
+            self.launches.append(launch)
+
+    def _matmul(self, node):
+        """BLAS on the views as they are; copies first where neither axis of an operand is contiguous."""
+        from nbgrad.compile import products
+        from nbgrad.runtime import blas
+
+        out = contiguous(self._buffer(node), node.shape)
+        if node.dtype.kind == "f" and 0 in (node.inputs[0].shape[-1], *node.shape):
+            if 0 not in node.shape:
+                self._fill(0, out, node.dtype, "zeros")
+            return
+        constant = any(graph.is_constant(self.plan.sources[x].origin) for x in node.inputs)
+        for attempt in (lambda: [self._view(x) for x in node.inputs], lambda: [self._contiguous(x) for x in node.inputs]):
+            if constant:
+                constant = False
+                continue
+            views = attempt()
+            product = products.plan(*views, out, node.dtype, blas.address)
+            if product is not None:
+                launch = Launch("matmul")
+                launch.source, launch.words = product.source, product.words
+                launch.address = native.address_of(product.source, {})
+                self._add(launch, views, [out], product.total, product.total, 0)
+                launch.cost = product.cost
+                return
+        self._host(node)
 
     def _concatenate(self, node):
         axis = dict(node.attrs)["axis"]
@@ -248,7 +318,7 @@ class _Lowering:
             self._copy(x, self._view(x).broadcast(target.shape), target, name)
 
 
-_SINGLE = {"concatenate": _Lowering._concatenate, "embed": _Lowering._embed, "set_slice": _Lowering._set_slice}
+_SINGLE = {"matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed, "set_slice": _Lowering._set_slice}
 
 
 class _OneCopy:

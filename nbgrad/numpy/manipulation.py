@@ -4,6 +4,8 @@ Views and their adjoints only: every function here is made of reshape, transpose
 embed and concatenate, so gradients move data and compute nothing.
 """
 
+import itertools
+
 import numpy
 
 from nbgrad import shapes
@@ -270,7 +272,8 @@ def _join(call, arrays, axis, dtype=None):
         if x.ndim != first.ndim or shapes.without(x.shape, (axis,)) != shapes.without(first.shape, (axis,)):
             raise ShapeError(
                 f"{call}: arrays[0] has shape {first.shape} and arrays[{i}] has shape {x.shape}; "
-                f"all axes but axis {axis} must agree\n    {describe(first, 'arrays[0]')}\n    {describe(x, f'arrays[{i}]')}"
+                f"all axes but axis {axis} must agree\n"
+                f"    {describe(first, 'arrays[0]')}\n    {describe(x, f'arrays[{i}]')}"
             )
     return first if len(arrays) == 1 else views.concatenate(*arrays, axis=axis)
 
@@ -373,7 +376,7 @@ def array_split(x, indices_or_sections, axis=0):
             raise ArgumentError(f"array_split: the number of parts must be positive, not {sections}")
         size, longer = divmod(n, sections)
         bounds = [i * size + min(i, longer) for i in range(sections + 1)]
-    return [part(x, axis, a, max(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [part(x, axis, a, max(a, b)) for a, b in itertools.pairwise(bounds)]
 
 
 def hsplit(x, indices_or_sections):

@@ -33,12 +33,15 @@ def matmul(x1, x2):
     x1, x2 = _operands("matmul", x1, x2)
     for x, name in ((x1, "x1"), (x2, "x2")):
         if x.ndim == 0:
-            raise ShapeError(f"matmul(x1, x2): {name} has no dimensions; multiply scalars with *\n    {describe(x, name)}")
-    if x1.shape[-1] != x2.shape[0 if x2.ndim == 1 else -2]:
-        which = "the first axis" if x2.ndim == 1 else "the last axis but one"
+            raise ShapeError(
+                f"matmul(x1, x2): {name} has no dimensions; multiply scalars with *\n    {describe(x, name)}"
+            )
+    along = 0 if x2.ndim == 1 else -2
+    if x1.shape[-1] != x2.shape[along]:
         raise ShapeError(
-            f"matmul(x1, x2): shapes {x1.shape} and {x2.shape} do not multiply; the last axis of x1 is {x1.shape[-1]}, "
-            f"{which} of x2 is {x2.shape[0 if x2.ndim == 1 else -2]}\n    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
+            f"matmul(x1, x2): shapes {x1.shape} and {x2.shape} do not multiply; the last axis of x1 is "
+            f"{x1.shape[-1]}, axis {along} of x2 is {x2.shape[along]}\n"
+            f"    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
         )
     row, column = x1.ndim == 1, x2.ndim == 1
     a = reshape(x1, (1, *x1.shape)) if row else x1
@@ -260,7 +263,7 @@ def _distinct(x, labels, extents):
             second = labels.index(label, first + 1)
             if x.shape[first] != x.shape[second]:
                 raise ShapeError(
-                    f"einsum: label {_shown(label)} stands for extents {x.shape[first]} and {x.shape[second]} of one operand"
+                    f"einsum: label {_shown(label)} has extents {x.shape[first]} and {x.shape[second]} in one operand"
                 )
             x = diagonal(x, 0, first, second)
             del labels[second], labels[first]
@@ -309,9 +312,7 @@ def _product(x1, labels1, x2, labels2, needed):
     nb, k = len(batch), shapes.size(a.shape[len(batch) + len(free1) :])
     rows, columns = a.shape[nb : nb + len(free1)], b.shape[nb + len(summed) :]
     lead = a.shape[:nb]
-    y = linalg.matmul(
-        reshape(a, (*lead, shapes.size(rows), k)), reshape(b, (*lead, k, shapes.size(columns)))
-    )
+    y = linalg.matmul(reshape(a, (*lead, shapes.size(rows), k)), reshape(b, (*lead, k, shapes.size(columns))))
     return reshape(y, (*lead, *rows, *columns)), batch + free1 + free2
 
 
@@ -380,7 +381,7 @@ def _margins(image, window, strides, padding):
         total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(image, window, strides, strict=True)]
         return tuple((t // 2, t - t // 2) for t in total)
     if isinstance(padding, str) or len(padding) != 2:
-        raise ArgumentError(f"conv2d: padding must be 'VALID', 'SAME' or ((top, bottom), (left, right)), not {padding!r}")
+        raise ArgumentError(
+            f"conv2d: padding must be 'VALID', 'SAME' or ((top, bottom), (left, right)), not {padding!r}"
+        )
     return tuple(tuple(p) for p in padding)
-
-

@@ -284,5 +284,3 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
         at = x.ndim - y.ndim + axis
         dx = part(x, at, 1, x.shape[at]) - part(x, at, 0, x.shape[at] - 1)
     return sum(dx * (part(y, axis, 1, n) + part(y, axis, 0, n - 1)) / 2.0, axis)
-
-

@@ -1,0 +1,282 @@
+"""jvp, vjp and Jacobians.
+
+There is one VJP rule a primitive and no forward rule: a pullback is linear in its seeds, so the pullback of the
+pullback is the pushforward.
+"""
+
+import numpy
+
+from nbgrad import graph, shapes
+from nbgrad.array import Array
+from nbgrad.autodiff import backward
+from nbgrad.autodiff.grad import Inputs, Options, flatten, rebuilt
+from nbgrad.autodiff.gradients import seed
+from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
+from nbgrad.graph import state
+from nbgrad.runtime.evaluate import realize
+
+
+def jvp(fn, inputs, v, has_aux=False):
+    """The value of `fn`, and its derivative in the direction `v`.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes and returns Arrays.
+    inputs, v : array_like, or tuple of array_like
+        Arguments of `fn`, and a tangent of the same shape and dtype for each.
+    has_aux : bool
+        Only the first of several outputs is differentiated, the rest is handed back.
+
+    Returns
+    -------
+    value, tangent : Array, or in the structure that `fn` returns
+    aux
+        With `has_aux` only: one auxiliary value bare, several as a tuple.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> value, tangent = ng.jvp(lambda x: x * x, ng.asarray([1.0, 2.0]), ng.asarray([1.0, 10.0]))
+    >>> tangent
+    Array([ 2., 40.], shape=(2,), dtype=float64, device=cpu)
+    """
+    items, directions = _as_tuple(inputs), _as_tuple(v)
+    if len(items) != len(directions):
+        raise GradientError(f"jvp: {len(directions)} tangents for {len(items)} inputs; give one for each")
+    call = _Call("jvp", fn, items, has_aux)
+    tangents = [
+        seed("jvp", f"v[{i}]", t, x, f"inputs[{i}]") for i, (t, x) in enumerate(zip(directions, call.inputs.wrappers, strict=True))
+    ]
+    _ready(tangents)
+    arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
+    moved = iter(found)
+    tangent = rebuilt(call.first, iter([next(moved) if n.dtype.kind == "f" else Array(backward.zeros(n)) for n in call.outputs]))
+    return call.answer(arrays, tangent)
+
+
+def vjp(fn, *inputs, weights=None, has_aux=False):
+    """The value of `fn`, and a function that pulls cotangents of its outputs back to its inputs.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes and returns Arrays.
+    *inputs : array_like
+        Arguments of `fn`, all of them differentiated.
+    weights : Parameter, or sequence of Parameter, optional
+        Arrays that `fn` closes over to pull back to as well.
+    has_aux : bool
+        Only the first of several outputs is differentiated, the rest is handed back.
+
+    Returns
+    -------
+    value : Array, or in the structure that `fn` returns
+    pull_back : callable
+        Takes one seed for each output, returns a tuple with one gradient for each input; with `weights`
+        that tuple and the gradients of the weights.  It may be called any number of times, in any order
+        with others.
+    aux
+        With `has_aux` only: one auxiliary value bare, several as a tuple.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> value, pull_back = ng.vjp(lambda x, y: x * y, ng.asarray([1.0, 2.0]), ng.asarray([3.0, 4.0]))
+    >>> pull_back(ng.asarray([1.0, 10.0]))[0]
+    Array([ 3., 40.], shape=(2,), dtype=float64, device=cpu)
+    """
+    call = _Call("vjp", fn, inputs, has_aux, weights)
+    own = call.inputs
+
+    def pull_back(*seeds):
+        if len(seeds) == 1 and isinstance(seeds[0], (tuple, list)):
+            seeds = tuple(seeds[0])
+        if len(seeds) != len(call.outputs):
+            raise GradientError(f"vjp: the pull-back takes {len(call.outputs)} seeds, one for each output, got {len(seeds)}")
+        nodes = [seed("vjp", f"seed {i}", s, y, f"output {i}") for i, (s, y) in enumerate(zip(seeds, call.outputs, strict=True))]
+        nodes = [s for s, y in zip(nodes, call.outputs, strict=True) if y.dtype.kind == "f"]
+        _ready(nodes)
+        _, found = own.pulled(call.floating, nodes)
+        return call.options.assemble(own, found, collapse=False)
+
+    return call.answer(call.values(), pull_back)
+
+
+def jacrev(fn, grad_position=0, has_aux=False):
+    """A function that computes the Jacobian of `fn`, one pass for each element of the outputs.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes and returns Arrays.
+    grad_position : int or tuple of int
+        As for `grad`.
+    has_aux : bool
+        Only the first of several outputs is differentiated, the rest is handed back.
+
+    Returns
+    -------
+    callable
+        Returns the Jacobian, of the shape of the output followed by that of the input; a tuple for several
+        positions; in the structure of the outputs if there are several.  With `has_aux`: ``(that, aux)``.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> ng.jacrev(lambda x: x * x)(ng.asarray([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
+    """
+    return _jacobian("jacrev", fn, grad_position, has_aux, _rows)
+
+
+def jacfwd(fn, grad_position=0, has_aux=False):
+    """A function that computes the Jacobian of `fn`, one pass for each element of the inputs.
+
+    Parameters and results are those of `jacrev`; this one is cheaper where inputs are smaller than outputs.
+
+    Examples
+    --------
+    >>> import nbgrad as ng
+    >>> ng.jacfwd(lambda x: x * x)(ng.asarray([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
+    """
+    return _jacobian("jacfwd", fn, grad_position, has_aux, _columns)
+
+
+class _Call:
+    """One run of `fn` with all its outputs taken apart."""
+
+    def __init__(self, name, fn, items, has_aux, weights=None, positions=None):
+        if not items and weights is None:
+            raise GradientError(f"{name}: there are no inputs to differentiate by")
+        positions = (tuple(range(len(items))) or None) if positions is None else positions
+        self.options = options = Options(name, fn, positions, weights, has_aux, False, False)
+        self.inputs = Inputs(name, items, options.positions, options.distinct)
+        self.out, self.nodes = self.inputs.run(fn, None, options.distinct)
+        self.has_aux = options.has_aux
+        self.first, count = self.out, len(self.nodes)
+        if self.has_aux:
+            if not isinstance(self.out, tuple) or len(self.out) < 2:
+                raise GradientError(f"{name}: with has_aux=True fn must return a tuple (value, aux, ...)")
+            self.first, head = self.out[0], []
+            flatten(self.first, head)
+            count = len(head)
+        self.outputs = self.nodes[:count]
+        if not self.outputs:
+            raise ArgumentError(f"{name}: fn returned no Array to differentiate but {describe(self.first)}")
+        self.floating = [n for n in self.outputs if n.dtype.kind == "f"]
+
+    def values(self):
+        """Arrays of what fn returned: computed at the outermost level, lazy inside a transform."""
+        if not self.inputs.now or state.tracked:
+            return [Array(n) for n in self.nodes]
+        realize(self.nodes)
+        lost = {"forgotten": self.options.call, "origins": graph.origins(self.inputs.originals)}
+        arrays = [Array(graph.leaf(n.value)) for n in self.nodes]
+        for a in arrays:
+            a._node.info = lost
+        return arrays
+
+    def answer(self, arrays, *more):
+        """(value, *more[, aux]) with `arrays` in place of those that fn returned."""
+        arrays = iter(arrays)
+        value = rebuilt(self.first, arrays)
+        return (value, *more, self.aux(arrays)) if self.has_aux else (value, *more)
+
+    def aux(self, arrays):
+        """What fn returned behind its first output."""
+        aux = tuple(rebuilt(o, arrays) for o in self.out[1:])
+        return aux[0] if len(aux) == 1 else aux
+
+
+def _jacobian(name, fn, grad_position, has_aux, fill):
+    Options(name, fn, grad_position, None, has_aux, False, False)
+
+    def jacobian(*args):
+        options = Options(name, fn, grad_position, None, has_aux, False, False)
+        call = _Call(name, fn, args, has_aux, positions=options.positions)
+        for i, y in enumerate(call.outputs):
+            if y.dtype.kind != "f":
+                raise DtypeError(f"{name}: output {i} has dtype {y.dtype} and no derivative; hand it back with has_aux=True")
+        matrices = fill(call)
+        blocks = iter([call.options.assemble(call.inputs, row) for row in matrices])
+        answer = rebuilt(call.first, blocks)
+        if not call.has_aux:
+            return answer
+        arrays = iter(call.values()[len(call.outputs) :])
+        return answer, call.aux(arrays)
+
+    jacobian.__name__ = jacobian.__qualname__ = f"{name}_of_{getattr(fn, '__name__', type(fn).__name__)}"
+    jacobian.__wrapped__ = fn
+    return jacobian
+
+
+def _rows(call):
+    """For each output the Jacobians by each wrapper: rows are pulled back."""
+    found = []
+    for k, y in enumerate(call.outputs):
+        rows = []
+        for unit in _units(y):
+            seeds = [unit if i == k else _nought(o) for i, o in enumerate(call.outputs)]
+            rows.append(call.inputs.pulled(call.outputs, seeds)[1])
+        found.append([_stacked([r[j] for r in rows], y.shape, x, False) for j, x in enumerate(call.inputs.wrappers)])
+    return found
+
+
+def _columns(call):
+    """For each output the Jacobians by each wrapper: columns are pushed forward."""
+    inputs = call.inputs
+    found = [[] for _ in call.outputs]
+    for j, x in enumerate(inputs.wrappers):
+        columns = []
+        for unit in _units(x):
+            tangents = [unit if i == j else _nought(w) for i, w in enumerate(inputs.wrappers)]
+            columns.append(inputs.pulled(call.outputs, tangents, (), inputs.pushed)[1])
+        for k, y in enumerate(call.outputs):
+            found[k].append(_stacked([c[k] for c in columns], x.shape, y, True))
+    return found
+
+
+def _units(node):
+    """Leaves that are 1 in one element and 0 elsewhere, for each element of `node`."""
+    for i in range(shapes.size(node.shape)):
+        unit = numpy.zeros(node.shape, node.dtype)
+        unit.reshape(-1)[i] = 1
+        yield graph.leaf(unit)
+
+
+def _nought(node):
+    return graph.leaf(numpy.zeros(node.shape, node.dtype))
+
+
+def _stacked(slices, outer, inner, last):
+    """Arrays of the shape of `inner`, one for each element of `outer`, as one Array; `outer` comes first or last."""
+    from nbgrad.kernels.shape import concatenate, reshape, transpose
+
+    shape, count, width = tuple(inner.shape), len(slices), shapes.size(inner.shape)
+    whole = (shape + tuple(outer)) if last else (tuple(outer) + shape)
+    if not count:
+        return Array(graph.leaf(numpy.zeros(whole, inner.dtype)))
+    if all(s._node.value is not None for s in slices):
+        stack = numpy.stack([s._node.value.reshape(-1) for s in slices])
+        stack = stack.T if last else stack
+        node = graph.leaf(numpy.ascontiguousarray(stack).reshape(whole))
+        node.info = slices[0]._node.info if slices[0]._node.fact("forgotten") else {"forgotten": "jacobian"}
+        return Array(node)
+    stack = concatenate(*[reshape(s, shape=(1, width)) for s in slices], axis=0)
+    return reshape(transpose(stack, axes=(1, 0)) if last else stack, shape=whole)
+
+
+def _ready(nodes):
+    """Values for seeds and tangents, where results are computed at once."""
+    if not state.tracked:
+        pending = [n for n in nodes if n.value is None]
+        if pending:
+            realize(pending)
+
+
+def _as_tuple(value):
+    return value if isinstance(value, tuple) else (value,)
