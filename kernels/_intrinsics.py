@@ -463,37 +463,57 @@ def _row_of_exponent(builder, x):
     return builder.and_(builder.sub(above, floor), ir.Constant(i64, 0x7F0))
 
 
-def _from_row(name, table, columns):
-    def emit(builder, context, types, x, j):
-        from llvmlite import ir
-
-        symbol, i64 = f"nbgrad.{name}", ir.IntType(64)
-        data = builder.module.globals.get(symbol)
-        if data is None:
-            data = ir.GlobalVariable(builder.module, ir.ArrayType(x.type, len(table)), symbol)
-            data.initializer = ir.Constant(data.type.pointee, [ir.Constant(x.type, v) for v in table])
-            data.linkage, data.global_constant, data.unnamed_addr = "internal", True, True
-        per_row = ir.Constant(i64, 4 - columns.bit_length() + 1)
-        index = builder.add(builder.lshr(_row_of_exponent(builder, x), per_row), builder.fptosi(j, i64))
-        return builder.load(builder.gep(data, [ir.Constant(i64, 0), index], inbounds=True))
-
-    return _intrinsic(name, _same, emit)
-
-
 @Intrinsic
 def two_over_pi_part():
     """Part j of the 2 / pi that a float64 x of this exponent is to be multiplied with: see `trigonometric`."""
     from nbgrad.kernels._polynomials import TWO_OVER_PI
 
-    return _from_row("two_over_pi_part", TWO_OVER_PI, 4)
+    def emit(builder, context, types, x, j):
+        from llvmlite import ir
+
+        symbol, i64 = "nbgrad.two_over_pi", ir.IntType(64)
+        data = builder.module.globals.get(symbol)
+        if data is None:
+            data = ir.GlobalVariable(builder.module, ir.ArrayType(x.type, len(TWO_OVER_PI)), symbol)
+            data.initializer = ir.Constant(data.type.pointee, [ir.Constant(x.type, v) for v in TWO_OVER_PI])
+            data.linkage, data.global_constant, data.unnamed_addr = "internal", True, True
+        start = builder.lshr(_row_of_exponent(builder, x), ir.Constant(i64, 2))
+        index = builder.add(start, builder.fptosi(j, i64))
+        return builder.load(builder.gep(data, [ir.Constant(i64, 0), index], inbounds=True))
+
+    return _intrinsic("two_over_pi_part", _same, emit)
+
+
+def _selected_part(name, table):
+    """The same for an x that came from a float32: so few rows that selects beat loads."""
+
+    def emit(builder, context, types, x):
+        from llvmlite import ir
+
+        row = _row_of_exponent(builder, x)
+        part = ir.Constant(x.type, table[0])
+        for g, value in enumerate(table[1:], start=1):
+            beyond = builder.icmp_signed(">", row, ir.Constant(ir.IntType(64), 16 * g - 1))
+            part = builder.select(beyond, ir.Constant(x.type, value), part)
+        return part
+
+    return _intrinsic(name, _same, emit)
 
 
 @Intrinsic
-def two_over_pi_part_32():
-    """The same for an x that came from a float32."""
+def two_over_pi_high_32():
+    """The first part of two that a float64 x which came from a float32 is to be multiplied with."""
     from nbgrad.kernels._polynomials import TWO_OVER_PI_32
 
-    return _from_row("two_over_pi_part_32", TWO_OVER_PI_32, 2)
+    return _selected_part("two_over_pi_high_32", TWO_OVER_PI_32[::2])
+
+
+@Intrinsic
+def two_over_pi_low_32():
+    """The second part of them."""
+    from nbgrad.kernels._polynomials import TWO_OVER_PI_32
+
+    return _selected_part("two_over_pi_low_32", TWO_OVER_PI_32[1::2])
 
 
 @Intrinsic

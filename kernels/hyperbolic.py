@@ -128,7 +128,7 @@ def arccosh(x):
     s, s_low = two_sum(t, square_root(t * (2.0 + t)))
     u, error = two_sum(1.0, s)
     y = log_of_sum(select(huge, x, u), select(huge, 0.0, error + s_low), select(huge, 1.0, 0.0))
-    return select(x < INFINITY, y, x) + (t - t)
+    return select(x < 1.0, (x - x) / (x - x), select(x < INFINITY, y, x))
 
 
 @arccosh.vjp

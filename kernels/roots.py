@@ -5,16 +5,16 @@ import numpy
 from nbgrad.kernels._intrinsics import (
     by_precision,
     exact_multiply,
+    exact_subtract,
+    exponent_of,
     fma,
     magnitude,
+    mantissa_of,
     power_of_two,
-    round_to_zero,
+    round_even,
     select,
     smallest_normal,
     square_root,
-    exponent_of,
-    mantissa_of,
-    round_even,
     with_sign,
 )
 from nbgrad.kernels.selection import where
@@ -84,14 +84,13 @@ def hypot(x1, x2):
     """sqrt(x1**2 + x2**2) without overflow or underflow.  1 ULP."""
     a, b = magnitude(x1), magnitude(x2)
     larger, smaller = select(a > b, a, b), select(a > b, b, a)
-    big = larger > by_precision(1e150, 1e18)
-    small = larger < by_precision(1e-140, 1e-16)
-    up = by_precision(power_of_two(x1 * 0.0 + 600.0), power_of_two(x1 * 0.0 + 75.0))
-    scale = select(big, 1.0 / up, select(small, up, 1.0))
+    up, down = power_of_two(by_precision(600.0, 80.0)), power_of_two(by_precision(-600.0, -80.0))
+    scale = select(larger > power_of_two(by_precision(500.0, 60.0)), down, 1.0)
+    scale = select(larger < power_of_two(by_precision(-450.0, -40.0)), up, scale)
     p, q = larger * scale, smaller * scale
     square, other = exact_multiply(p, p), exact_multiply(q, q)
     total = square + other
-    low = (square - total) + other + (fma(p, p, -square) + fma(q, q, -other))
+    low = exact_subtract(other, exact_subtract(total, square)) + (fma(p, p, -square) + fma(q, q, -other))
     root = square_root(total)
     rest = fma(-root, root, total) + low
     y = (root + rest / select(root == 0.0, 1.0, 2.0 * root)) / scale

@@ -21,8 +21,9 @@ from nbgrad.kernels._intrinsics import (
     round_even,
     select,
     square_root,
+    two_over_pi_high_32,
+    two_over_pi_low_32,
     two_over_pi_part,
-    two_over_pi_part_32,
     with_sign,
 )
 from nbgrad.kernels._polynomials import (
@@ -121,9 +122,9 @@ def cos_and_quadrant(k, r, tail):
 def reduced_narrow(x):
     """k, r with x = k pi/2 + r modulo 2 pi, in float64 for an x that came from a float32."""
     y = lowered_exponent(x)
-    p, e = two_product(y, two_over_pi_part_32(x, 0.0))
+    p, e = two_product(y, two_over_pi_high_32(x))
     k = round_even(p)
-    r = HALF_PI[0] * ((p - k) + fma(y, two_over_pi_part_32(x, 1.0), e))
+    r = HALF_PI[0] * ((p - k) + fma(y, two_over_pi_low_32(x), e))
     return k, r + (x - x)
 
 

@@ -1,10 +1,76 @@
-"""nbgrad: array autodiff on fused Numba kernels."""
+"""nbgrad: array autodiff for NumPy programs, on fused kernels that Numba compiles.
 
-import nbgrad.kernels  # declares the primitives
+`grad` and `gradients` are two entrances to one engine; `nbgrad.numpy` holds NumPy's functions on Arrays.
+"""
+
+from typing import TYPE_CHECKING
+
+try:
+    import nbgrad.kernels  # declares the primitives
+except ModuleNotFoundError as error:
+    if error.name != "nbgrad.kernels":
+        raise
+    raise ImportError("nbgrad is not installed: nbgrad.kernels is mapped in on installing; run `pip install -e .`") from None
 
 from nbgrad.array import Array, Parameter, ParameterTuple, asarray
 from nbgrad.autodiff.forward import jacfwd, jacrev, jvp, vjp
 from nbgrad.autodiff.grad import get_grad, grad, value_and_grad
 from nbgrad.autodiff.gradients import AggregationMethod, UnconnectedGradients, gradients
+from nbgrad.compile.jit import jit
 from nbgrad.config import config
+from nbgrad.errors import (
+    ArgumentError,
+    DeviceError,
+    DtypeError,
+    GradientError,
+    HistoryError,
+    KernelError,
+    MissingRuleError,
+    NbgradError,
+    ShapeError,
+    TracedValueError,
+)
+from nbgrad.kernels.casting import identity, stop_gradient
+from nbgrad.primitive import elementwise, primitives
 from nbgrad.statistics import stats
+
+if TYPE_CHECKING:
+    from nbgrad.numpy import (
+        arange,
+        empty,
+        eye,
+        full,
+        full_like,
+        linspace,
+        ones,
+        ones_like,
+        where,
+        zeros,
+        zeros_like,
+    )
+
+__version__ = "0.1.0"
+
+#: Functions of `nbgrad.numpy` that are also found here; that namespace is imported when one is first asked for.
+_FROM_NUMPY = ("arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "where", "zeros", "zeros_like")
+
+__all__ = [
+    "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DtypeError", "GradientError", "HistoryError",
+    "KernelError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple", "ShapeError", "TracedValueError",
+    "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty", "eye", "full", "full_like",
+    "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp", "linspace", "ones", "ones_like",
+    "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def __getattr__(name):
+    if name in _FROM_NUMPY or name == "numpy":
+        import importlib
+
+        namespace = importlib.import_module("nbgrad.numpy")
+        return namespace if name == "numpy" else getattr(namespace, name)
+    raise AttributeError(f"module 'nbgrad' has no attribute {name!r}; functions of arrays are in nbgrad.numpy")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, "numpy"})

@@ -108,10 +108,6 @@ def sinpi_quotient(z):
     return sum((-1) ** (i + 1) * z**i * mp.pi ** (2 * i + 3) / mp.factorial(2 * i + 3) for i in range(40))
 
 
-def cospi_quotient(z):
-    return sum((-1) ** i * z**i * mp.pi ** (2 * i + 4) / mp.factorial(2 * i + 4) for i in range(40))
-
-
 def erf_quotient(z):
     c = 2 / mp.sqrt(mp.pi)
     return c * sum((-1) ** i * z**i / (mp.factorial(i) * (2 * i + 1)) for i in range(50)) - 1
@@ -180,8 +176,7 @@ TABLE = (
     ("SIN", "(sin(r) - r) / r**3 in z = r**2", sin_quotient, (0, quarter_pi**2), flat, 5, 3),
     ("COS", "(cos(r) - 1 + z / 2) / z**2 in z = r**2", cos_quotient, (0, quarter_pi**2), flat, 5, 3),
     ("SINH", "(sinh(x) - x) / x**3 in z = x**2, |x| <= 1", sinh_quotient, (0, 1), flat, 6, 3),
-    ("SINPI", "(sin(pi r) - pi r) / r**3 in z = r**2", sinpi_quotient, (0, "0.0626"), flat, 6, 3),
-    ("COSPI", "(cos(pi r) - 1 + pi**2 z / 2) / z**2 in z = r**2", cospi_quotient, (0, "0.0626"), flat, 5, 2),
+    ("SINPI", "(sin(pi r) - pi r) / r**3 in z = r**2, |r| <= 1/2", sinpi_quotient, (0, "0.2501"), flat, 8, 4),
     ("ATAN", "(atan(t) / t - 1) / z in z = t**2, |t| <= tan(pi/8)", atan_quotient, (0, eighth), flat, 10, 4),
     ("ASIN", "(asin(t) / t - 1) / z in z = t**2, |t| <= 1/2", asin_quotient, (0, "0.2501"), flat, 12, 5),
     ("ERF", "erf(x) / x - 1 in z = x**2, |x| <= 1", erf_quotient, (0, 1), flat, 11, 6),
@@ -204,6 +199,7 @@ CONSTANTS = (
     ("LOG10_2", "log10(2)", mp.log10(2), (42, 53), (16, 24)),
     ("TWO_THIRDS", "2 / 3", mp.mpf(2) / 3, (53, 53), (24, 24)),
     ("HALF_PI", "pi / 2", mp.pi / 2, (53, 53), (24, 24)),
+    ("PI", "pi", mp.pi, (53, 53), (24, 24)),
     ("HALF_PI_REDUCTION", "pi / 2", mp.pi / 2, (33, 33, 53), (24, 24, 24)),
     ("LOG_PI", "log(pi)", mp.log(mp.pi), (53, 53), (24, 24)),
     ("HALF_LOG_TWO_PI", "log(2 pi) / 2", mp.log(2 * mp.pi) / 2, (53, 53), (24, 24)),

@@ -4,6 +4,10 @@ from nbgrad import dtypes, graph
 from nbgrad.errors import HistoryError, describe
 
 
+#: Transforms whose results are computed at once.
+COMPUTED_AT_ONCE = ("grad", "value_and_grad", "jvp", "vjp", "jacobian")
+
+
 def restore(outputs, stops=()):
     """Bring back the graph behind results of `grad` that were computed at once from Parameters."""
     stops = set(stops)
@@ -34,6 +38,12 @@ def check_history(call, outputs, sources, found, stops=()):
         for node in lost:
             if node is not x and node.serial > x.serial and _may_depend(node, x):
                 name = node.fact("forgotten")
+                if name in COMPUTED_AT_ONCE:
+                    raise HistoryError(
+                        f"{call}: an array between y and x is the result of {name}, which was computed at once from plain "
+                        f"arrays and keeps no history.\n    {describe(node, f'result of {name}')}\n    {describe(x, 'x')}\n"
+                        f"Use nbgrad.grad on a function that contains the inner {name}, or make x an nbgrad.Parameter."
+                    )
                 raise HistoryError(
                     f"{call}: the value of an array between y and x was read (printed, converted, realized) before, and "
                     f"{'a part of ' if g is not None else ''}the path to x was dropped with it: only what descends from a "

@@ -253,7 +253,10 @@ class Kernel:
         for k, o in enumerate(self.nest.stores):
             pointer = f"y{k}"
             text, _ = self._operand(o.node, names)
-            self.writer.line(f"store({place[pointer]}, {self._index(pointer, axis, variable)}, {text}, {self._scope(k)})")
+            at = self._index(pointer, axis, variable)
+            if o.mode == "add":
+                text = f"load_own({place[pointer]}, {at}, {self._scope(k)}) + {text}"
+            self.writer.line(f"store({place[pointer]}, {at}, {text}, {self._scope(k)})")
 
     def _scope(self, k):
         return min(k, 23)

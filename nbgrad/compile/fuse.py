@@ -240,7 +240,7 @@ def _scheduled(plan, groups, order):
     waiting, after = {}, {id(g): [] for g in groups}
     for group in groups:
         needed = set()
-        for x in _read(plan, group):
+        for x in reads_of(plan, group):
             origin = plan.sources[x].origin
             if origin in maker and maker[origin] is not group:
                 needed.add(id(maker[origin]))
@@ -262,7 +262,7 @@ def _scheduled(plan, groups, order):
     return done
 
 
-def _read(plan, group):
+def reads_of(plan, group):
     """Everything a group reads, with what it recomputes expanded to what that reads."""
     pending = [x for n in group.nodes + group.reductions for x in n.inputs]
     seen = set()

@@ -7,7 +7,7 @@ import numpy
 
 from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
-from nbgrad.compile.fuse import fuse
+from nbgrad.compile.fuse import fuse, reads_of
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.graph import Node
@@ -50,6 +50,10 @@ class _Lowering:
             self.buffers[node] = Buffer("captured", node.dtype, shapes.size(node.shape), k)
         for k, node in enumerate(self.outputs):
             self.buffers[node] = Buffer("output", node.dtype, shapes.size(node.shape), k)
+        self.last_read = {}
+        for group in self.plan.groups:
+            for x in reads_of(self.plan, group):
+                self.last_read[self.plan.sources[x].origin] = group
         for group in self.plan.groups:
             self._launch(group)
 
@@ -91,7 +95,7 @@ class _Lowering:
 
     def _launch(self, group):
         if not group.reductions and len(group.nodes) == 1 and group.nodes[0].primitive.kind in ("array", "update", "view"):
-            self._single(group.nodes[0])
+            self._single(group.nodes[0], group)
         else:
             self._nest(group)
 
@@ -118,13 +122,15 @@ class _Lowering:
         kernel = emit.Kernel(loops, plan, source.shape, name)
         self._finish(launch, kernel, [source.origin], [target.origin])
 
-    def _fill(self, value, target, dtype, name):
+    def _fill(self, value, target, dtype, name, accumulate=False):
         from nbgrad.kernels.casting import identity
 
         number = graph.constant(value, dtype, target.shape)
         stand_in = Node(identity, (number,), (), target.shape, dtype)
         plan = _OneCopy(number, contiguous(number, target.shape), stand_in)
         loops = nest.build(_SingleGroup(stand_in), plan, lambda n: target)
+        if accumulate:
+            loops.stores[0].mode = "add"
         self._finish(Launch(name), emit.Kernel(loops, plan, target.shape, name), [], [target.origin])
 
     def _finish(self, launch, kernel, reads, writes):
@@ -191,10 +197,12 @@ class _Lowering:
 
     # ------------------------------------------------------------ nodes with launches of their own
 
-    def _single(self, node):
+    def _single(self, node, group):
         handler = _SINGLE.get(node.primitive.name)
         if handler is not None:
             handler(self, node)
+        elif node.primitive.name in ("set_slice", "add_slices"):
+            self._changed(node, group)
         elif node.primitive.layout is not None and self._array_kernel(node):
             pass
         elif node.primitive.kind == "view":  # a reshape that no strides can express
@@ -304,21 +312,39 @@ class _Lowering:
         self._fill(0, whole, node.dtype, "zeros")
         self._put(node.inputs[0], whole.sliced(dict(node.attrs)["spec"]), "embed")
 
-    def _set_slice(self, node):
+    def _changed(self, node, group):
+        """Parts of an array written or added to: in place when nobody reads the old value any more."""
+        base, *parts = node.inputs
+        attrs = dict(node.attrs)
+        specs = attrs["specs"] if "specs" in attrs else (attrs["spec"],)
+        if self._dies_here(base, node, group):
+            self.buffers[node] = self.buffers[self.plan.sources[base].origin]
+        else:
+            self._put(base, contiguous(self._buffer(node), node.shape), "copy")
         whole = contiguous(self._buffer(node), node.shape)
-        self._put(node.inputs[0], whole, "copy")
-        part = whole.sliced(dict(node.attrs)["spec"])
-        self._put(node.inputs[1], part, "set_slice")
+        for x, spec in zip(parts, specs, strict=True):
+            if 0 not in x.shape:
+                self._put(x, whole.sliced(spec), node.primitive.name, accumulate="specs" in attrs)
 
-    def _put(self, x, target, name):
+    def _dies_here(self, x, node, group):
+        """Whether the memory of `x` may become that of `node`."""
+        source = self.plan.sources[x]
+        buffer = self.buffers.get(source.origin)
+        return (
+            buffer is not None and buffer.kind == "arena" and node not in self.buffers
+            and self.last_read.get(source.origin) is group and source.is_contiguous() and buffer.size == shapes.size(node.shape)
+            and not any(self.plan.sources[p].origin is source.origin for p in node.inputs[1:])
+        )  # fmt: skip
+
+    def _put(self, x, target, name, accumulate=False):
         origin = self.plan.sources[x].origin
         if graph.is_constant(origin):
-            self._fill(origin.attrs[0], target, x.dtype, name)
+            self._fill(origin.attrs[0], target, x.dtype, name, accumulate)
         else:
-            self._copy(x, self._view(x).broadcast(target.shape), target, name)
+            self._copy(x, self._view(x).broadcast(target.shape), target, name, accumulate)
 
 
-_SINGLE = {"matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed, "set_slice": _Lowering._set_slice}
+_SINGLE = {"matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed}
 
 
 class _OneCopy:

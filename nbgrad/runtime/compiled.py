@@ -1,6 +1,7 @@
 """A lowered graph, ready to run: tables for the driver, memory for its intermediate values."""
 
 import threading
+import time
 
 import numpy
 
@@ -10,6 +11,8 @@ from nbgrad.runtime import driver, pool, threads
 from nbgrad.runtime.driver import ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
 from nbgrad.statistics import COUNTERS
 
+#: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
+OWN_ARENA = 1 << 20
 #: Elements of work in a plan from which the GIL is released, and from which threads are woken.
 LONG, SHARED = 1 << 12, 1 << 16
 
@@ -37,9 +40,12 @@ class Compiled:
         self._arena = None
         self._keep = []
         self._segments = self._built()
+        own = 0 < arena <= OWN_ARENA
+        if own:
+            self._place_arena()
         self.address = self._segments[0].address
         self.threaded = any(s.shared for s in self._segments)
-        self.simple = len(self._segments) == 1 and not self._segments[0].host and not arena and not self.threaded
+        self.simple = len(self._segments) == 1 and not self._segments[0].host and (own or not arena) and not self.threaded
 
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
@@ -51,7 +57,7 @@ class Compiled:
         with self._lock:
             self._place_arena()
             self._run_segments(values, outs)
-            self._arena_free()
+            self._free_arena()
         return outs
 
     # ------------------------------------------------------------ running
@@ -65,14 +71,16 @@ class Compiled:
                     segment.plan[9] = 1
                     segment.reset()
                     threads.call_helpers(segment.address, self)
-                status = self._drive(segment.address, *arrays) if k == 0 else self._drive(segment.address)
-                if status is not None:
+                operands = arrays if k == 0 else ()
+                status = self._drive(segment.address, *operands)
+                while status is True:  # another thread is in it, outside the lock
+                    time.sleep(0)
+                    status = self._drive(segment.address, *operands)
+                if status is False:
                     segment.plan[9] = 0
-                    if k == 0 and status is False:
-                        arrays = self._fitted(values, outs)
-                        self._run_segments(arrays[: len(values)], outs)
-                        return
-                    raise RuntimeError("a program was entered twice at once")
+                    arrays = self._fitted(values, outs)
+                    self._run_segments(arrays[: len(values)], outs)
+                    return
             if segment.host:
                 segment.host(arrays)
 
@@ -87,7 +95,7 @@ class Compiled:
         return (*fitted, *outs)
 
     def _place_arena(self):
-        if not self._arena_bytes:
+        if not self._arena_bytes or self._arena is not None:
             return
         self._arena = pool.block(self._arena_bytes)
         base = self._arena.ctypes.data
@@ -96,8 +104,9 @@ class Compiled:
             self._base = base
             self._host_views.clear()
 
-    def _arena_free(self):
-        self._arena = None  # back to the pool
+    def _free_arena(self):
+        if self._arena_bytes > OWN_ARENA:
+            self._arena = None  # back to the pool
 
     # ------------------------------------------------------------ tables
 
