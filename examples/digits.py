@@ -74,15 +74,13 @@ classify = ng.jit(lambda parameters, x: np.argmax(scores(parameters, x), axis=1)
 
 @ng.jit
 def step(state, x, targets, rate):
-    """One step of Adam: the new state, and the loss before it."""
+    """One step of Adam: the new state, and the loss before it.  The rate is already corrected for the start at 0."""
     value, gradient = ng.value_and_grad(loss)(state["parameters"], x, targets)
-    t = state["t"] + 1.0
-    new = {"parameters": [], "mean": [], "square": [], "t": t}
+    new = {"parameters": [], "mean": [], "square": []}
     for p, g, m, v in zip(state["parameters"], gradient, state["mean"], state["square"], strict=True):
         m = {k: 0.9 * m[k] + 0.1 * g[k] for k in p}
         v = {k: 0.999 * v[k] + 0.001 * g[k] * g[k] for k in p}
-        scale = rate * np.sqrt(1.0 - 0.999**t) / (1.0 - 0.9**t)
-        new["parameters"].append({k: p[k] - scale * m[k] / (np.sqrt(v[k]) + 1e-8) for k in p})
+        new["parameters"].append({k: p[k] - rate * m[k] / (np.sqrt(v[k]) + 1e-8) for k in p})
         new["mean"].append(m)
         new["square"].append(v)
     return new, value
@@ -93,12 +91,14 @@ def fit(train, test, epochs, report):
     rng = numpy.random.default_rng(1)
     parameters = initial(rng)
     zeros = [{k: ng.asarray(numpy.zeros(p.shape)) for k, p in layer.items()} for layer in parameters]
-    state = {"parameters": parameters, "mean": zeros, "square": zeros, "t": ng.asarray(0.0)}
+    state = {"parameters": parameters, "mean": zeros, "square": zeros}
     losses, accuracies = [], []
     for epoch in range(epochs):
         rate = 0.5 * 3e-3 * (1.0 + numpy.cos(numpy.pi * epoch / epochs))
         for x, targets in batches(*train, rng):
-            state, value = step(state, x, targets, rate)
+            t = len(losses) + 1
+            corrected = rate * numpy.sqrt(1.0 - 0.999**t) / (1.0 - 0.9**t)
+            state, value = step(state, x, targets, corrected)
             losses.append(float(value))
         accuracies.append(accuracy(state["parameters"], *test))
         report(epoch + 1, losses[-1], accuracies[-1])

@@ -32,7 +32,6 @@ from nbgrad.kernels._polynomials import (
     LN2,
     LN2_32,
     LN2_PAIR,
-    LN2_PAIR_32,
     LOG,
     LOG2_E,
     LOG2_E_32,
@@ -344,7 +343,8 @@ def power_of_magnitude(x, p):
     error = fma(bounded, low, error)
     inside = limited(product, LOWEST, HIGHEST)
     k, r, tail = reduced_by_ln2_pair(inside)
-    return times_power_of_two(1.0 + expm1_reduced(r, tail + select(inside == product, error, 0.0)), k)
+    r, tail = two_sum(r, tail + select(inside == product, error, 0.0))
+    return times_power_of_two(1.0 + expm1_reduced(r, tail), k)
 
 
 def with_power_cases(x1, x2, y):

@@ -15,7 +15,7 @@ from nbgrad.kernels._intrinsics import (
     square_root,
     with_sign,
 )
-from nbgrad.kernels._polynomials import LN2, LN2_32, LN2_PAIR, LN2_PAIR_32, SINH, SINH_32
+from nbgrad.kernels._polynomials import LN2, LN2_32, SINH, SINH_32
 from nbgrad.kernels.exponential import (
     HIGHEST,
     HIGHEST_32,
@@ -23,8 +23,6 @@ from nbgrad.kernels.exponential import (
     expm1_reduced,
     fast_two_sum,
     limited,
-    log,
-    log1p,
     log_tail,
     reduced_by_ln2_pair,
     times_power_of_two,

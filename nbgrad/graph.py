@@ -1,6 +1,7 @@
 """Nodes, how they are made from a call of a primitive, and orders to visit them in."""
 
 import itertools
+import operator
 import os
 import sys
 
@@ -12,6 +13,7 @@ from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _KERNELS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernels") + os.sep  # an editable install
 _serial = itertools.count()
+_age = operator.attrgetter("serial")
 
 
 class Node:
@@ -279,23 +281,16 @@ def _cannot_broadcast(primitive, nodes):
 def topological(outputs, stop=lambda node: False):
     """Nodes that `outputs` depend on, inputs before users; nothing behind a node for which `stop` holds.
 
-    Iterative: graphs of millions of nodes are legal.
+    A node is younger than its inputs, so the order of creation is an order of execution.
     """
-    order, done, stack = [], set(), list(outputs)[::-1]
+    found, stack = set(), list(outputs)
     while stack:
-        node = stack[-1]
-        if node in done:
-            stack.pop()
-            continue
-        if not stop(node):
-            waiting = [i for i in node.inputs if i not in done]
-            if waiting:
-                stack.extend(waiting[::-1])
-                continue
-        done.add(node)
-        order.append(node)
-        stack.pop()
-    return order
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            if not stop(node):
+                stack += node.inputs
+    return sorted(found, key=_age)
 
 
 def signature(outputs, through=False):

@@ -182,8 +182,8 @@ TABLE = (
     ("ERF", "erf(x) / x - 1 in z = x**2, |x| <= 1", erf_quotient, (0, 1), flat, 11, 6),
     ("ERFC", "exp(x**2) erfc(x) (1 + 2 x) in t = (x - 4) / (x + 4), x >= 0", scaled_erfc, (-1, 1), flat, 24, 12),
     ("LGAMMA", "lgamma(2 + d) / d, |d| <= 1/2", lgamma_quotient, ("-0.5", "0.5"), flat, 19, 8),
-    ("STIRLING", "x (lgamma(x) - Stirling) in w = 1 / x**2, x >= 7.5", stirling, (0, "0.0179"), flat, 7, 2),
-    ("PSI0", "x**2 (digamma(x) - log(x) + 1 / (2 x)) in w = 1 / x**2, x >= 8", psi_asymptotic(0), (0, "0.0157"), flat, 7, 2),
+    ("STIRLING", "x (lgamma(x) - Stirling) in w = 1 / x**2, x >= 8", stirling, (0, "0.0157"), flat, 7, 2),
+    ("PSI0", "x**2 (digamma(x) - log(x) + 1 / (2 x)) in w, x >= 8", psi_asymptotic(0), (0, "0.0157"), flat, 7, 2),
     ("PSI1", "x**3 (trigamma(x) - 1 / x - 1 / (2 x**2)) in w, x >= 8", psi_asymptotic(1), (0, "0.0157"), flat, 8, 3),
     ("PSI2", "x**4 (polygamma(2, x) + 1 / x**2 + 1 / x**3) in w, x >= 8", psi_asymptotic(2), (0, "0.0157"), flat, 8, 3),
     ("PSI3", "x**5 (polygamma(3, x) - 2 / x**3 - 3 / x**4) in w, x >= 8", psi_asymptotic(3), (0, "0.0157"), flat, 9, 3),
@@ -231,7 +231,7 @@ def main():
         print(f"\n# {meaning} as a sum")
         print(f"{name} = {parts(value, wide)!r}")
         print(f"{name}_32 = {parts(value, narrow)!r}")
-    print("\n# (2 / pi) 2**(16 g) less multiples of 4 / (last bit of the argument): for huge angles (Payne & Hanek 1983)")
+    print("\n# (2 / pi) 2**(16 g) less what makes multiples of 2 pi of the argument (Payne & Hanek 1983)")
     for name, rows in (
         ("TWO_OVER_PI", two_over_pi_rows(63, mp.mpf(2) ** 34, 4)),
         ("TWO_OVER_PI_32", two_over_pi_rows(7, mp.mpf(2) ** 5, 2)),

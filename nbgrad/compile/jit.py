@@ -63,28 +63,19 @@ def jit(fn=None, *, static_argnums=(), static_argnames=()):
 class Trace:
     """One traced call: the Program and how arguments and results map to its arrays."""
 
-    __slots__ = ("address", "drive", "owners", "program", "rebuild", "simple", "single", "specs", "structure")
+    __slots__ = ("address", "count", "drive", "owners", "program", "results", "simple", "specs")
 
-    def __init__(self, program, owners, structure, rebuild, specs):
-        self.program, self.owners, self.structure, self.rebuild, self.specs = program, owners, structure, rebuild, specs
+    def __init__(self, program, owners, results, specs):
+        self.program, self.owners, self.results, self.specs = program, owners, results, specs
         self.drive = self.address = None
-        self.single = structure is None and rebuild is None
-        self.simple = False
+        self.count, self.simple = 0, False
 
     def settle(self):
         """Compile, and note what the fast path needs."""
         if config.jit:
             compiled = self.program.compiled()
             self.drive, self.address = compiled._drive, compiled.address
-            self.simple = compiled.simple and compiled._small
-
-    def results(self, arrays):
-        """The result of the traced function with its arrays filled in."""
-        leaves = [_leaf(a) for a in arrays]
-        if self.single:
-            return leaves[0]
-        filled = [leaves[k] if k is not None else other for k, other in self.rebuild]
-        return trees.unflatten(self.structure, filled)
+            self.simple, self.count = compiled.simple and compiled._small, len(compiled.launches)
 
 
 class Jitted:
@@ -107,8 +98,8 @@ class Jitted:
                 values += [p._node.value for p in last.owners]
             outs = [_empty(shape, dtype) for shape, dtype in last.specs]
             if last.drive(last.address, *values, *outs) is None:
-                COUNTERS["launches"] += len(last.program.compiled().launches)
-                return _leaf(outs[0]) if last.single else last.results(outs)
+                COUNTERS["launches"] += last.count
+                return last.results(outs)
         return self._slow(args, kwargs)
 
     def _slow(self, args, kwargs):
@@ -161,18 +152,10 @@ class Jitted:
             result = self._fn(*positional, **named, **dict(static[1]))
         finally:
             graph.state.tracked -= 1
-        leaves, out_structure = trees.flatten(result)
-        outputs, rebuild = [], []
-        for leaf in leaves:
-            if isinstance(leaf, (Array, numpy.ndarray, numpy.generic)):
-                rebuild.append((len(outputs), None))
-                outputs.append(graph.node_of(leaf, "jit", "result"))
-            else:
-                rebuild.append((None, leaf))
+        outputs, results = _result_maker(result)
         owners = _owners(outputs)
         program = Program([*placeholders, *(p._node for p in owners)], outputs, eager=True)
-        single = out_structure is None and len(outputs) == 1
-        return Trace(program, owners, out_structure, None if single else rebuild, [(n.shape, n.dtype) for n in outputs])
+        return Trace(program, owners, results, [(n.shape, n.dtype) for n in outputs])
 
     def lower(self, *args, **kwargs):
         """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""
@@ -205,6 +188,37 @@ class Lowered:
 
     def __repr__(self):
         return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"
+
+
+def _result_maker(result):
+    """(output nodes, function from their ndarrays to a result of the same structure).
+
+    The function is written out as an expression: interpreting a structure at every call would cost more
+    than running a small program.
+    """
+    outputs, others = [], []
+
+    def expression(value):
+        if isinstance(value, (Array, numpy.ndarray, numpy.generic)):
+            outputs.append(graph.node_of(value, "jit", "result"))
+            return f"leaf(arrays[{len(outputs) - 1}])"
+        if type(value) is tuple:
+            return f"({''.join(expression(v) + ', ' for v in value)})"
+        if type(value) is list:
+            return f"[{', '.join(expression(v) for v in value)}]"
+        if type(value) is dict:
+            others.append(list(value))
+            keys = len(others) - 1
+            return f"{{{', '.join(f'others[{keys}][{k}]: {expression(v)}' for k, v in enumerate(value.values()))}}}"
+        leaves, structure = trees.flatten(value)
+        if structure is not None and not (len(leaves) == 1 and leaves[0] is value):
+            others.append(structure)
+            return f"others[{len(others) - 1}].unflatten([{', '.join(expression(v) for v in leaves)}])"
+        others.append(value)
+        return f"others[{len(others) - 1}]"
+
+    text = expression(result)
+    return outputs, eval(f"lambda arrays: {text}", {"leaf": _leaf, "others": others})  # noqa: S307 - built above
 
 
 def _leaf(value):

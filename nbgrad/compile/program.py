@@ -13,7 +13,7 @@ from nbgrad.runtime.interpreter import Interpreter
 from nbgrad.statistics import COUNTERS
 
 #: Seconds in the interpreter after which a Program is compiled: about what compiling a few kernels costs.
-PATIENCE = 0.3
+PATIENCE = 0.1
 #: How many Programs are kept; the least recently used one goes.
 KEPT = 4096
 

@@ -5,6 +5,8 @@
 
 import builtins
 
+import numpy
+
 from nbgrad import dtypes, shapes
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 from nbgrad.kernels import casting, comparison, cumulative, exponential, roots, selection
@@ -123,7 +125,8 @@ def _count(x, axis, call):
 def mean(x, axis=None, dtype=None, *, keepdims=False):
     """Arithmetic mean over axes; nan of no elements."""
     x = _floating(as_array(x, "mean"), dtype, "mean")
-    return sum(x, axis, keepdims=keepdims) / float(_count(x, axis, "mean"))
+    count = _count(x, axis, "mean")
+    return sum(x, axis, keepdims=keepdims) / float(count)
 
 
 def average(x, axis=None, weights=None, *, keepdims=False):
@@ -162,8 +165,8 @@ def var(x, axis=None, dtype=None, *, ddof=0, correction=None, keepdims=False):
             raise ArgumentError("var: give ddof or correction, not both; they are names for the same number")
         ddof = correction
     x = _floating(as_array(x, "var"), dtype, "var")
-    deviation = x - mean(x, axis, keepdims=True)
     degrees = builtins.max(_count(x, axis, "var") - ddof, 0)
+    deviation = x - mean(x, axis, keepdims=True)
     return sum(roots.square(deviation), axis, keepdims=keepdims) / float(degrees)
 
 
@@ -267,8 +270,6 @@ def _with_initial(function, initial, call, x, axis, dtype, include_initial):
 
 
 def _scalar(value):
-    import numpy
-
     return numpy.asarray(value)
 
 

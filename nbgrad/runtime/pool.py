@@ -28,15 +28,19 @@ def block(nbytes):
     """A byte array of at least `nbytes`, aligned to 64, that nobody refers to but the caller and the pool."""
     size = _size_class(nbytes)
     with _lock:
-        blocks = _blocks.setdefault(size, [])
-        for b in blocks:
-            if sys.getrefcount(b) == 3:  # the list, the loop variable, the argument of getrefcount
-                return b
+        # What counts references is the array that owns the memory: NumPy makes it the base of every view.
+        owners = _blocks.setdefault(size, [])
+        for owner in owners:
+            if sys.getrefcount(owner) == 3:  # the list, the loop variable, the argument of getrefcount
+                return _aligned(owner, size)
         _trim(size)
-        raw = numpy.empty(size + 64, numpy.uint8)
-        b = raw[-raw.ctypes.data % 64 :][:size]
-        blocks.append(b)
-        return b
+        owner = numpy.empty(size + 64, numpy.uint8)
+        owners.append(owner)
+        return _aligned(owner, size)
+
+
+def _aligned(owner, size):
+    return owner[-owner.ctypes.data % 64 :][:size]
 
 
 def idle_bytes():

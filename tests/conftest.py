@@ -1,0 +1,42 @@
+"""What every test shares: a cache folder of its own for the session, and settings that are put back."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+_VARIABLE = "NBGRAD_CACHE_DIR"
+_made = []
+
+
+def pytest_configure(config):
+    """Keep tests out of the user's cache; subprocesses and parallel workers inherit the folder."""
+    if _VARIABLE not in os.environ:
+        _made.append(tempfile.mkdtemp(prefix="nbgrad-tests-"))
+        os.environ[_VARIABLE] = _made[-1]
+
+
+def pytest_unconfigure(config):
+    """Remove the folder, if it was made here."""
+    while _made:
+        os.environ.pop(_VARIABLE, None)
+        shutil.rmtree(_made.pop(), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    """`nbgrad.config`, put back as it was after each test."""
+    from nbgrad.config import config
+
+    before = config.jit, config.threads, config.cache_dir
+    yield config
+    config.jit, config.threads, config.cache_dir = before
+
+
+@pytest.fixture
+def rng():
+    """A seeded source of random numbers."""
+    import numpy
+
+    return numpy.random.default_rng(20240607)

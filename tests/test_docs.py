@@ -1,0 +1,82 @@
+"""The documentation is run: code blocks of the texts in order, and the examples of every docstring."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import nbgrad
+import nbgrad.kernels
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PATHS = [pytest.param(p, id=str(p.relative_to(ROOT))) for p in TEXTS]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+
+
+def blocks(path):
+    """(first line, text) of every Python block."""
+    text = path.read_text()
+    for match in BLOCK.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, match.group(1)
+
+
+def modules():
+    """Names of all modules of the package, kernels included."""
+    for package in (nbgrad, nbgrad.kernels):
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            yield found.name
+        yield package.__name__
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_code_blocks(path, tmp_path, monkeypatch):
+    """Blocks of one text share their names, as a reader who types them would have them."""
+    monkeypatch.chdir(tmp_path)  # what an example writes, it writes there
+    parser, runner, names = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=OPTIONS), {}
+    said = []
+    for line, source in blocks(path):
+        where = f"{path.relative_to(ROOT)}:{line}"
+        if ">>>" not in source:
+            exec(compile("\n" * line + source, str(path), "exec"), names)
+            continue
+        test = parser.get_doctest(source, names, where, str(path), line)
+        runner.run(test, out=said.append, clear_globs=False)
+        names = test.globs
+    assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("name", sorted(set(modules())))
+def test_docstrings(name):
+    said = []
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+        runner.run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("path", [*PATHS, pytest.param(ROOT / "kernels/README.md", id="kernels/README.md")])
+def test_links(path):
+    """Links inside the repository lead somewhere."""
+    targets = [t for t in LINK.findall(path.read_text()) if "://" not in t and not t.startswith("mailto:")]
+    assert [t for t in targets if not os.path.exists(path.parent / t)] == []
+
+
+def test_every_text_is_reached_from_the_index():
+    index = (ROOT / "docs/index.md").read_text()
+    assert {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"} <= set(LINK.findall(index))
+
+
+def test_every_public_error_has_an_entry():
+    from nbgrad import errors
+
+    text = (ROOT / "docs/errors.md").read_text()
+    classes = [n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, errors.NbgradError)]
+    assert [n for n in classes if f"## {n}" not in text] == []

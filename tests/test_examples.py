@@ -1,0 +1,44 @@
+"""The examples run, with little work, as a user would run them."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def run(name, *arguments, env=None):
+    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=600)
+
+
+def needs(*modules):
+    missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    if missing:
+        pytest.skip(f"The example needs {' and '.join(missing)}, which the extra [examples] installs.")
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_digits(tmp_path, mode):
+    """Few epochs suffice for 0.96; interpreted and compiled."""
+    needs("sklearn", "matplotlib")
+    picture = tmp_path / "digits.png"
+    done = run("digits.py", "--epochs", 8, "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "held-out accuracy 0.9" in done.stdout
+    assert "written by hand" in done.stdout
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.stat().st_size > 20_000
+
+
+def test_digits_fails_where_it_has_not_learned(tmp_path):
+    """One epoch is not enough, and the exit status says so."""
+    needs("sklearn", "matplotlib")
+    done = run("digits.py", "--epochs", 1, "--out", tmp_path / "digits.png", env={**os.environ, "NBGRAD_JIT": "0"})
+    assert done.returncode == 1
+    assert "below 0.96" in done.stderr
