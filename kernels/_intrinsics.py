@@ -1,204 +1,310 @@
-"""The only Numba below this folder's roof: operations that a scalar kernel text needs and Python lacks.
+"""Operations that a scalar kernel text needs and Python lacks, as LLVM code.
 
-Each is an `Intrinsic`: a name that kernel texts call, and a builder that makes the Numba object when a
-kernel is first compiled, so that importing the catalogue does not import Numba.
+Each is an `Intrinsic`: a name that kernel texts call, and a builder of its `Emission`, which is made when a
+kernel is first compiled, so that importing the catalogue imports neither llvmlite nor Numba.
 """
 
 
 class Intrinsic:
     """A function that exists only in compiled kernels."""
 
-    __slots__ = ("name", "build", "_built")
+    __slots__ = ("_built", "build", "name")
 
     def __init__(self, build):
         self.name, self.build, self._built = build.__name__, build, None
 
-    def compiled(self):
-        """The Numba object behind the name."""
+    def emission(self):
+        """The Emission behind the name."""
         if self._built is None:
             self._built = self.build()
         return self._built
+
+    def compiled(self):
+        """The name as a Numba function."""
+        return self.emission().numba()
 
     def __call__(self, *args):
         raise TypeError(f"{self.name}: exists only inside compiled kernels; give the primitive a VJP and a reference")
 
 
-def _unary(name, of=lambda ty: ty, emit=None):
-    """A Numba intrinsic of one argument whose code is `emit(builder, value, type)`."""
+class Emission:
+    """What an intrinsic stands for: LLVM code, or a kernel text evaluated in double precision.
+
+    Attributes
+    ----------
+    of : callable
+        Types of the arguments -> type of the result: one of them, a dtype name, or None for no result.
+    emit : callable
+        ``emit(builder, context, types, *values) -> value``; types have a ``bitwidth``.
+    text : function or None
+        A kernel text that is evaluated in float64 whatever its arguments are.
+    """
+
+    __slots__ = ("_numba", "arity", "emit", "name", "of", "text")
+
+    def __init__(self, name, of, emit, arity, text=None):
+        self.name, self.of, self.emit, self.arity, self.text, self._numba = name, of, emit, arity, text, None
+
+    def numba(self):
+        """The emission as a function that Numba-compiled code can call."""
+        if self._numba is None:
+            self._numba = _widened(self.text, self.arity) if self.text else _as_numba(self)
+        return self._numba
+
+
+def _as_numba(emission):
+    from numba import types
     from numba.extending import intrinsic
 
-    def typed(typingctx, x):
-        result = of(x)
+    def codegen(context, builder, signature, args):
+        out = emission.emit(builder, context, signature.args, *args)
+        return context.get_dummy_value() if out is None else out
 
-        def codegen(context, builder, signature, args):
-            return emit(context, builder, args[0], x, result)
+    def result(*kinds):
+        kind = emission.of(*kinds)
+        kind = types.void if kind is None else {"bool": types.boolean}.get(kind) or getattr(types, kind) if isinstance(kind, str) else kind
+        return kind(*kinds)
 
-        return result(x), codegen
+    def none(typingctx):
+        return result(), codegen
 
-    typed.__name__ = name
+    def one(typingctx, a):
+        return result(a), codegen
+
+    def two(typingctx, a, b):
+        return result(a, b), codegen
+
+    def three(typingctx, a, b, c):
+        return result(a, b, c), codegen
+
+    def four(typingctx, a, b, c, d):
+        return result(a, b, c, d), codegen
+
+    typed = (none, one, two, three, four)[emission.arity]
+    typed.__name__ = emission.name
     return intrinsic(typed)
 
 
-def _llvm_name(ty):
-    return f"f{ty.bitwidth}"
+def _widened(text, arity):
+    import numba
+
+    from nbgrad.compile.specialise import specialise
+
+    body = specialise(text, "float64")
+
+    def one(x):
+        return numba.float32(body(numba.float64(x)))
+
+    def two(x1, x2):
+        return numba.float32(body(numba.float64(x1), numba.float64(x2)))
+
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, forceinline=True)((one, two)[arity - 1])
+
+
+def computed_in_double(function, arity):
+    """A kernel text evaluated in float64, whatever the type it is given."""
+    return Emission(function.__name__, None, None, arity, function)
+
+
+def _intrinsic(name, of, emit):
+    """An Emission: `of(*types)` is the result type, `emit(builder, context, types, *values)` the code."""
+    return Emission(name, of, emit, emit.__code__.co_argcount - 3)
+
+
+def _same(*types):
+    return types[0]
+
+
+def _one_to_one(name, llvm):
+    """An LLVM intrinsic of one float."""
+
+    def emit(builder, context, types, x):
+        return builder.call(builder.module.declare_intrinsic(llvm, [x.type]), [x])
+
+    return _intrinsic(name, _same, emit)
 
 
 @Intrinsic
 def fma():
     """a * b + c with one rounding (needs hardware FMA to be fast)."""
-    from numba.core import cgutils
-    from numba.extending import intrinsic
 
-    @intrinsic
-    def fma(typingctx, a, b, c):
-        def codegen(context, builder, signature, args):
-            double = context.get_value_type(a)
-            from llvmlite import ir
+    def emit(builder, context, types, a, b, c):
+        return builder.call(_function(builder, "llvm.fma", a.type, 3), [a, b, c])
 
-            fn = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(double, [double] * 3), f"llvm.fma.{_llvm_name(a)}"
-            )
-            return builder.call(fn, args)
-
-        return a(a, a, a), codegen
-
-    return fma
-
-
-@Intrinsic
-def round_even():
-    """Nearest integral value, ties to even, as a float."""
-
-    def emit(context, builder, value, ty, result):
-        fn = builder.module.declare_intrinsic("llvm.rint", [value.type])
-        return builder.call(fn, [value])
-
-    return _unary("round_even", emit=emit)
+    return _intrinsic("fma", _same, emit)
 
 
 @Intrinsic
 def bits():
     """The bit pattern of a float as a signed integer of the same width."""
-    from numba.core import types
-
-    return _unary(
+    return _intrinsic(
         "bits",
-        of=lambda ty: types.int64 if ty.bitwidth == 64 else types.int32,
-        emit=lambda context, builder, value, ty, result: builder.bitcast(value, context.get_value_type(result)),
+        lambda ty: f"int{ty.bitwidth}",
+        lambda builder, context, types, x: builder.bitcast(x, _Format(types[0]).int_type()),
     )
 
 
 @Intrinsic
 def from_bits():
     """The float with a given bit pattern."""
-    from numba.core import types
 
-    return _unary(
-        "from_bits",
-        of=lambda ty: types.float64 if ty.bitwidth == 64 else types.float32,
-        emit=lambda context, builder, value, ty, result: builder.bitcast(value, context.get_value_type(result)),
-    )
+    def emit(builder, context, types, x):
+        from llvmlite import ir
+
+        return builder.bitcast(x, ir.DoubleType() if types[0].bitwidth == 64 else ir.FloatType())
+
+    return _intrinsic("from_bits", lambda ty: f"float{ty.bitwidth}", emit)
 
 
-def _rounding(name, llvm):
-    def emit(context, builder, value, ty, result):
-        return builder.call(builder.module.declare_intrinsic(llvm, [value.type]), [value])
-
-    return _unary(name, emit=emit)
+@Intrinsic
+def round_even():
+    """Nearest integral value, ties to even, as a float."""
+    return _one_to_one("round_even", "llvm.rint")
 
 
 @Intrinsic
 def round_down():
     """Floor, as a float."""
-    return _rounding("round_down", "llvm.floor")
+    return _one_to_one("round_down", "llvm.floor")
 
 
 @Intrinsic
 def round_up():
     """Ceiling, as a float."""
-    return _rounding("round_up", "llvm.ceil")
+    return _one_to_one("round_up", "llvm.ceil")
 
 
 @Intrinsic
 def round_to_zero():
     """Truncation, as a float."""
-    return _rounding("round_to_zero", "llvm.trunc")
+    return _one_to_one("round_to_zero", "llvm.trunc")
+
+
+def _is_float(value):
+    from llvmlite import ir
+
+    return isinstance(value.type, (ir.DoubleType, ir.FloatType))
 
 
 @Intrinsic
 def magnitude():
     """|x| for floats (sign bit cleared, so that vectors stay vectors) and integers."""
-    from numba.core import types
 
-    def emit(context, builder, value, ty, result):
-        if isinstance(ty, types.Float):
-            return builder.call(builder.module.declare_intrinsic("llvm.fabs", [value.type]), [value])
-        if not getattr(ty, "signed", False):
-            return value
+    def emit(builder, context, types, x):
         from llvmlite import ir
 
-        zero = ir.Constant(value.type, 0)
-        return builder.select(builder.icmp_signed("<", value, zero), builder.sub(zero, value), value)
+        if _is_float(x):
+            return builder.call(builder.module.declare_intrinsic("llvm.fabs", [x.type]), [x])
+        if not types[0].signed:
+            return x
+        zero = ir.Constant(x.type, 0)
+        return builder.select(builder.icmp_signed("<", x, zero), builder.sub(zero, x), x)
 
-    return _unary("magnitude", emit=emit)
+    return _intrinsic("magnitude", _same, emit)
 
 
-def _by_kind(for_floats, for_integers):
-    from numba import njit, types
-    from numba.extending import overload
+def _quotient_and_rest(builder, signed, a, b):
+    """Integer a // b and a - (a // b) b, the quotient rounded down; 0 and 0 for b = 0.
 
-    def chosen(x1, x2):
-        raise NotImplementedError
+    The machine's division traps for b = 0 and for the smallest number over -1, so those never reach it.
+    """
+    from llvmlite import ir
 
-    @overload(chosen)
-    def choose(x1, x2):
-        return for_floats if isinstance(x1, types.Float) else for_integers
+    zero, one = ir.Constant(a.type, 0), ir.Constant(a.type, 1)
+    none = builder.icmp_unsigned("==", b, zero)
+    if not signed:
+        divisor = builder.select(none, one, b)
+        q, r = builder.udiv(a, divisor), builder.urem(a, divisor)
+    else:
+        flipped = builder.icmp_signed("==", b, ir.Constant(a.type, -1))
+        divisor = builder.select(builder.or_(none, flipped), one, b)
+        q, r = builder.sdiv(a, divisor), builder.srem(a, divisor)
+        down = builder.and_(
+            builder.icmp_signed("!=", r, zero), builder.icmp_signed("<", builder.xor(r, divisor), zero)
+        )
+        q = builder.select(down, builder.sub(q, one), q)
+        r = builder.select(down, builder.add(r, divisor), r)
+        q = builder.select(flipped, builder.sub(zero, a), q)
+    return builder.select(none, zero, q), builder.select(none, zero, r)
 
-    @njit(error_model="numpy")
-    def call(x1, x2):
-        return chosen(x1, x2)
 
-    return call
+def _float_rest(builder, a, b):
+    """(fmod(a, b) with the sign of b, whether that moved it)."""
+    from llvmlite import ir
+
+    zero = ir.Constant(a.type, 0.0)
+    r = builder.frem(a, b)
+    differ = builder.xor(builder.fcmp_ordered("<", r, zero), builder.fcmp_ordered("<", b, zero))
+    moved = builder.and_(builder.fcmp_ordered("!=", r, zero), differ)
+    signed_zero = builder.call(_function(builder, "llvm.copysign", a.type, 2), [r, b])
+    exact = builder.select(builder.fcmp_ordered("==", r, zero), signed_zero, r)
+    return builder.select(moved, builder.fadd(r, b), exact), moved
 
 
 @Intrinsic
 def c_remainder():
     """NumPy's remainder: sign of the divisor; 0 for an integer divisor 0."""
-    import math
 
-    def floats(x1, x2):
-        r = math.fmod(x1, x2)
-        if r != 0:
-            return r + x2 if (r < 0) != (x2 < 0) else r
-        return math.copysign(r, x2)
+    def emit(builder, context, types, a, b):
+        if _is_float(a):
+            return _float_rest(builder, a, b)[0]
+        return _quotient_and_rest(builder, types[0].signed, a, b)[1]
 
-    def integers(x1, x2):
-        return x1 - x1 if x2 == 0 else x1 % x2
-
-    return _by_kind(floats, integers)
+    return _intrinsic("c_remainder", _same, emit)
 
 
 @Intrinsic
 def c_floor_divide():
     """NumPy's floor_divide: exact floor of the quotient, not the floor of the rounded quotient."""
-    import math
 
-    def floats(x1, x2):
-        if x2 == 0:
-            return x1 / x2
-        r = math.fmod(x1, x2)
-        q = (x1 - r) / x2
-        if r != 0 and (r < 0) != (x2 < 0):
-            q -= 1
-        if q == 0:
-            return math.copysign(q - q, x1 / x2)
-        f = math.floor(q)
-        return f + 1 if q - f > 0.5 else f - 0
+    def emit(builder, context, types, a, b):
+        if not _is_float(a):
+            return _quotient_and_rest(builder, types[0].signed, a, b)[0]
+        from llvmlite import ir
 
-    def integers(x1, x2):
-        return x1 - x1 if x2 == 0 else x1 // x2
+        zero, one = ir.Constant(a.type, 0.0), ir.Constant(a.type, 1.0)
+        plain = builder.fdiv(a, b)
+        rest, _ = _float_rest(builder, a, b)
+        q = builder.fdiv(builder.fsub(a, rest), b)
+        f = builder.call(builder.module.declare_intrinsic("llvm.floor", [a.type]), [q])
+        near = builder.fcmp_ordered(">", builder.fsub(q, f), ir.Constant(a.type, 0.5))
+        f = builder.select(near, builder.fadd(f, one), f)
+        signed_zero = builder.call(_function(builder, "llvm.copysign", a.type, 2), [zero, plain])
+        f = builder.select(builder.fcmp_ordered("==", q, zero), signed_zero, f)
+        return builder.select(builder.fcmp_ordered("==", b, zero), plain, f)
 
-    return _by_kind(floats, integers)
+    return _intrinsic("c_floor_divide", _same, emit)
+
+
+def _shift(name, shifted, beyond):
+    def emit(builder, context, types, x, n):
+        from llvmlite import ir
+
+        width = types[0].bitwidth
+        inside = builder.icmp_unsigned("<", n, ir.Constant(n.type, width))
+        by = builder.select(inside, n, ir.Constant(n.type, 0))
+        return builder.select(inside, shifted(builder, types[0].signed, x, by), beyond(builder, types[0].signed, x, width))
+
+    return _intrinsic(name, _same, emit)
+
+
+@Intrinsic
+def c_left_shift():
+    """x << n; 0 where n is negative or at least the width, as NumPy."""
+    from llvmlite import ir
+
+    return _shift("c_left_shift", lambda b, signed, x, n: b.shl(x, n), lambda b, signed, x, w: ir.Constant(x.type, 0))
+
+
+@Intrinsic
+def c_right_shift():
+    """x >> n; the sign everywhere where n is negative or at least the width, as NumPy."""
+    from llvmlite import ir
+
+    def beyond(builder, signed, x, width):
+        return builder.ashr(x, ir.Constant(x.type, width - 1)) if signed else ir.Constant(x.type, 0)
+
+    return _shift("c_right_shift", lambda b, signed, x, n: b.ashr(x, n) if signed else b.lshr(x, n), beyond)
 
 
 # --- what the transcendental kernels are built from ---------------------------------------------------
@@ -227,37 +333,10 @@ class _Format:
         return ir.Constant(self.int_type(), value)
 
 
-def _intrinsic(name, of, emit):
-    """A Numba intrinsic: `of(*types)` is the result type, `emit(builder, context, types, *values)` the code."""
-    from numba.extending import intrinsic
-
-    count = emit.__code__.co_argcount - 3
-
-    def codegen(context, builder, signature, args):
-        return emit(builder, context, signature.args, *args)
-
-    def one(typingctx, a):
-        return of(a)(a), codegen
-
-    def two(typingctx, a, b):
-        return of(a, b)(a, b), codegen
-
-    def three(typingctx, a, b, c):
-        return of(a, b, c)(a, b, c), codegen
-
-    typed = (one, two, three)[count - 1]
-    typed.__name__ = name
-    return intrinsic(typed)
-
-
 def _function(builder, name, ty, count):
     from llvmlite import ir
 
     return builder.module.declare_intrinsic(name, [ty], ir.FunctionType(ty, [ty] * count))
-
-
-def _same(*types):
-    return types[0]
 
 
 def _strict(builder, operation, a, b):
@@ -288,15 +367,9 @@ def select():
     """a if c else b, with both evaluated: never a branch."""
 
     def emit(builder, context, types, condition, a, b):
-        return builder.select(context.cast(builder, condition, types[0], _boolean()), a, b)
+        return builder.select(condition, a, b)
 
     return _intrinsic("select", lambda c, a, b: a, emit)
-
-
-def _boolean():
-    from numba import types
-
-    return types.boolean
 
 
 @Intrinsic
@@ -319,14 +392,19 @@ def square_root():
     return _intrinsic("square_root", _same, emit)
 
 
+def _elements(builder, values):
+    """The values of a tuple, which Numba packs into one."""
+    if isinstance(values, (list, tuple)):
+        return values
+    return [builder.extract_value(values, k) for k in range(len(values.type.elements))]
+
+
 @Intrinsic
 def polynomial():
     """c[0] + c[1] x + c[2] x**2 + ..., by Horner's rule with fused multiply-adds."""
 
     def emit(builder, context, types, x, coefficients):
-        from numba.core import cgutils
-
-        *rest, total = cgutils.unpack_tuple(builder, coefficients)
+        *rest, total = _elements(builder, coefficients)
         fused = _function(builder, "llvm.fma", x.type, 3)
         for c in reversed(rest):
             total = builder.call(fused, [total, x, c])
@@ -408,7 +486,7 @@ def is_odd():
     def emit(builder, context, types, k):
         return _bit_of_integer(builder, _Format(types[0]), k, 0)
 
-    return _intrinsic("is_odd", lambda k: _boolean(), emit)
+    return _intrinsic("is_odd", lambda k: "bool", emit)
 
 
 @Intrinsic
@@ -418,7 +496,7 @@ def is_in_upper_half():
     def emit(builder, context, types, k):
         return _bit_of_integer(builder, _Format(types[0]), k, 1)
 
-    return _intrinsic("is_in_upper_half", lambda k: _boolean(), emit)
+    return _intrinsic("is_in_upper_half", lambda k: "bool", emit)
 
 
 def _bit_of_integer(builder, form, k, bit):
@@ -528,20 +606,3 @@ def lowered_exponent():
         return builder.bitcast(builder.sub(builder.bitcast(x, i64), down), x.type)
 
     return _intrinsic("lowered_exponent", _same, emit)
-
-
-def computed_in_double(function, arity):
-    """A Numba function that evaluates a kernel text in float64, whatever the type it is given."""
-    import numba
-
-    from nbgrad.compile.specialise import specialise
-
-    body = specialise(function, "float64")
-
-    def one(x):
-        return numba.float32(body(numba.float64(x)))
-
-    def two(x1, x2):
-        return numba.float32(body(numba.float64(x1), numba.float64(x2)))
-
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, forceinline=True)((one, two)[arity - 1])

@@ -2,6 +2,7 @@
 
 import numpy
 
+from nbgrad.kernels._intrinsics import c_left_shift, c_right_shift
 from nbgrad.primitive import elementwise
 
 
@@ -100,13 +101,13 @@ def invert(x):
 @elementwise(numpy.left_shift, domain="integer", differentiable=False)
 def left_shift(x1, x2):
     """x1 * 2**x2; 0 where x2 is at least the width, as NumPy."""
-    return x1 << x2 if (x2 >= 0) & (x2 < 64) else 0
+    return c_left_shift(x1, x2)
 
 
 @elementwise(numpy.right_shift, domain="integer", differentiable=False)
 def right_shift(x1, x2):
     """floor(x1 / 2**x2); the sign where x2 is at least the width, as NumPy."""
-    return x1 >> x2 if (x2 >= 0) & (x2 < 64) else (-1 if x1 < 0 else 0)
+    return c_right_shift(x1, x2)
 
 
 @elementwise(numpy.isnan, domain="float", result="bool", differentiable=False)

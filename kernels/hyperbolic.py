@@ -28,7 +28,7 @@ from nbgrad.kernels.exponential import (
     times_power_of_two,
     two_sum,
 )
-from nbgrad.kernels.roots import sqrt
+from nbgrad.kernels.roots import hypot, sqrt
 from nbgrad.primitive import elementwise
 
 INFINITY = float("inf")
@@ -115,7 +115,7 @@ def arcsinh(x):
 
 @arcsinh.vjp
 def arcsinh_vjp(g, x):
-    return g / sqrt(1.0 + x * x)
+    return g / hypot(x, 1.0)
 
 
 @elementwise(numpy.arccosh, cost=34)

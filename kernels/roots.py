@@ -101,8 +101,8 @@ def hypot(x1, x2):
 @hypot.vjp
 def hypot_vjp(g, x1, x2, y):
     at_zero = y == 0.0
-    share = where(at_zero, 0.0, g / where(at_zero, 1.0, y))
-    return share * x1, share * x2
+    radius = where(at_zero, 1.0, y)  # 0 at the origin, the middle of the subdifferential
+    return g * (x1 / radius), g * (x2 / radius)
 
 
 @elementwise(numpy.reciprocal, expression="1.0 / {0}", cost=4)

@@ -40,7 +40,7 @@ from nbgrad.kernels._polynomials import (
     SIN_32,
 )
 from nbgrad.kernels.exponential import fast_two_sum, two_product, two_sum
-from nbgrad.kernels.roots import sqrt
+from nbgrad.kernels.roots import hypot, sqrt
 from nbgrad.primitive import elementwise
 
 INFINITY = float("inf")
@@ -312,5 +312,6 @@ def arctan2(x1, x2):
 
 @arctan2.vjp
 def arctan2_vjp(g, x1, x2):
-    share = g / (x1 * x1 + x2 * x2)
-    return share * x2, -share * x1
+    radius = hypot(x1, x2)  # its square may overflow where the derivative does not
+    share = g / radius
+    return share * (x2 / radius), -share * (x1 / radius)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXCERPT = re.compile(r"^```python (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = [pytest.param(p, id=str(p.relative_to(ROOT))) for p in TEXTS]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
@@ -50,6 +51,13 @@ def test_code_blocks(path, tmp_path, monkeypatch):
         runner.run(test, out=said.append, clear_globs=False)
         names = test.globs
     assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_excerpts(path):
+    """A block that names a file is cut from that file."""
+    for name, source in EXCERPT.findall(path.read_text()):
+        assert source in (ROOT / name).read_text(), f"this is no longer in {name}:\n{source}"
 
 
 @pytest.mark.parametrize("name", sorted(set(modules())))

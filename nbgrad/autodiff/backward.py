@@ -123,7 +123,8 @@ def pull(node, cotangent, needed=None):
         pulled = (pulled,)
     if len(pulled) != len(node.inputs):
         raise MissingRuleError(
-            f"grad of {primitive.name}: its VJP returned {len(pulled)} cotangents for {len(node.inputs)} inputs; return one each, None for none"
+            f"grad of {primitive.name}: its VJP returned {len(pulled)} cotangents for {len(node.inputs)} "
+            "inputs; return one each, None for none"
         )
     return [_fit(c, x) if c is not None and (needed is None or x in needed) else None
             for c, x in zip(pulled, node.inputs, strict=True)]  # fmt: skip

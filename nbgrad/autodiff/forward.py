@@ -46,12 +46,15 @@ def jvp(fn, inputs, v, has_aux=False):
         raise GradientError(f"jvp: {len(directions)} tangents for {len(items)} inputs; give one for each")
     call = _Call("jvp", fn, items, has_aux)
     tangents = [
-        seed("jvp", f"v[{i}]", t, x, f"inputs[{i}]") for i, (t, x) in enumerate(zip(directions, call.inputs.wrappers, strict=True))
+        seed("jvp", f"v[{i}]", t, x, f"inputs[{i}]")
+        for i, (t, x) in enumerate(zip(directions, call.inputs.wrappers, strict=True))
     ]
     _ready(tangents)
     arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
     moved = iter(found)
-    tangent = rebuilt(call.first, iter([next(moved) if n.dtype.kind == "f" else Array(backward.zeros(n)) for n in call.outputs]))
+    tangent = rebuilt(
+        call.first, iter([next(moved) if n.dtype.kind == "f" else Array(backward.zeros(n)) for n in call.outputs])
+    )
     return call.answer(arrays, tangent)
 
 
@@ -93,8 +96,13 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
         if len(seeds) == 1 and isinstance(seeds[0], (tuple, list)):
             seeds = tuple(seeds[0])
         if len(seeds) != len(call.outputs):
-            raise GradientError(f"vjp: the pull-back takes {len(call.outputs)} seeds, one for each output, got {len(seeds)}")
-        nodes = [seed("vjp", f"seed {i}", s, y, f"output {i}") for i, (s, y) in enumerate(zip(seeds, call.outputs, strict=True))]
+            raise GradientError(
+                f"vjp: the pull-back takes {len(call.outputs)} seeds, one for each output, got {len(seeds)}"
+            )
+        nodes = [
+            seed("vjp", f"seed {i}", s, y, f"output {i}")
+            for i, (s, y) in enumerate(zip(seeds, call.outputs, strict=True))
+        ]
         nodes = [s for s, y in zip(nodes, call.outputs, strict=True) if y.dtype.kind == "f"]
         _ready(nodes)
         _, found = own.pulled(call.floating, nodes)
@@ -200,7 +208,9 @@ def _jacobian(name, fn, grad_position, has_aux, fill):
         call = _Call(name, fn, args, has_aux, positions=options.positions)
         for i, y in enumerate(call.outputs):
             if y.dtype.kind != "f":
-                raise DtypeError(f"{name}: output {i} has dtype {y.dtype} and no derivative; hand it back with has_aux=True")
+                raise DtypeError(
+                    f"{name}: output {i} has dtype {y.dtype} and no derivative; hand it back with has_aux=True"
+                )
         matrices = fill(call)
         blocks = iter([call.options.assemble(call.inputs, row) for row in matrices])
         answer = rebuilt(call.first, blocks)

@@ -179,7 +179,8 @@ class Inputs:
         for p in positions:
             if p >= count:
                 raise GradientError(
-                    f"{call}: grad_position {p} is out of range, the call has {count} argument{'s' if count != 1 else ''}"
+                    f"{call}: grad_position {p} is out of range, the call has {count} "
+                    f"argument{'s' if count != 1 else ''}"
                 )
             a = items[p]
             if isinstance(a, Array):
@@ -226,7 +227,7 @@ class Inputs:
             return
         if not isinstance(value, (list, dict)):
             if isinstance(value, tuple):
-                hint = "; pass its elements as arguments of their own with grad_position=(0, 1, ...), or make it a list or a dict"
+                hint = "; pass its elements as arguments of their own with grad_position=(0, 1, ...), or make it a list"
             elif isinstance(value, (bool, int, float)):
                 hint = "; make it an array with nbgrad.asarray, or leave its position out of grad_position"
             else:
@@ -246,8 +247,8 @@ class Inputs:
                 node = graph.leaf(graph.array_value(leaf, call, where))
             else:
                 raise ArgumentError(
-                    f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one with "
-                    "nbgrad.asarray, or move it to an argument that is not differentiated"
+                    f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
+                    "with nbgrad.asarray, or move it to an argument that is not differentiated"
                 )
             if node.dtype.kind != "f":
                 raise _not_float(call, node, where)
@@ -277,7 +278,9 @@ class Inputs:
         finally:
             state.tracked, state.static, state.scope, state.device = depth, static, scope, device
             if weights:
-                for w, node, original in zip(weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True):
+                for w, node, original in zip(
+                    weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True
+                ):
                     if w._node is node:
                         w._node = original
         return out, nodes
@@ -378,7 +381,9 @@ class Options:
         if self.return_ids:
             for w in self.weights:
                 if not isinstance(w, Parameter):
-                    raise ArgumentError(f"{call}: return_ids needs names, so every weight must be a Parameter; got {describe(w)}")
+                    raise ArgumentError(
+                        f"{call}: return_ids needs names, so every weight must be a Parameter; got {describe(w)}"
+                    )
 
     def transform(self, with_value):
         """The gradient function."""
@@ -409,10 +414,7 @@ class Options:
                     break
             values = nodes if with_value else (nodes[count:] if has_aux else ())
             arrays, found = inputs.pulled(outputs, seeds, values)
-            if bare and inputs.trees[0] is None:
-                answer = found[0]
-            else:
-                answer = self.assemble(inputs, found)
+            answer = found[0] if bare and inputs.trees[0] is None else self.assemble(inputs, found)
             if with_value:
                 return (arrays[0] if isinstance(out, Array) else rebuilt(out, iter(arrays))), answer
             if has_aux:
@@ -480,7 +482,9 @@ def _first(call, out):
     """The output that is differentiated with has_aux, and how many Arrays it holds."""
     if not isinstance(out, tuple) or len(out) < 2:
         got = f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
-        raise GradientError(f"{call}: with has_aux=True fn must return a tuple of at least two, (value, aux, ...); it returned {got}")
+        raise GradientError(
+            f"{call}: with has_aux=True fn must return a tuple of at least two, (value, aux, ...); it returned {got}"
+        )
     nodes = []
     flatten(out[0], nodes)
     return out[0], len(nodes)
@@ -554,7 +558,9 @@ def checked_weights(call, weights):
     if isinstance(weights, Array):
         return (weights,)
     if not isinstance(weights, (list, tuple)):
-        raise ArgumentError(f"{call}: weights must be a Parameter or a list or tuple of Parameters, got {describe(weights)}")
+        raise ArgumentError(
+            f"{call}: weights must be a Parameter or a list or tuple of Parameters, got {describe(weights)}"
+        )
     for i, w in enumerate(weights):
         if not isinstance(w, Array):
             raise ArgumentError(f"{call}: weights[{i}] must be a Parameter, got {describe(w)}")
@@ -572,7 +578,9 @@ def _take_sens(call, args, kwargs):
     if "sens" in kwargs:
         return args, kwargs.pop("sens")
     if not args:
-        raise ArgumentError(f"{call}: with sens_param=True give the seed as keyword sens or as last positional argument")
+        raise ArgumentError(
+            f"{call}: with sens_param=True give the seed as keyword sens or as last positional argument"
+        )
     return args[:-1], args[-1]
 
 
@@ -586,8 +594,8 @@ def _checked_seeds(call, sens, out, nodes):
         _flatten_seeds(sens, seeds)
         if len(seeds) != len(nodes):
             raise GradientError(
-                f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give a "
-                "tuple with one seed for each"
+                f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give "
+                "a tuple with one seed for each"
             )
     found = [seed(call, f"sens[{i}]" if len(seeds) > 1 else "sens", s, y, f"output {i}")
              for i, (s, y) in enumerate(zip(seeds, nodes, strict=True))]  # fmt: skip
@@ -607,5 +615,3 @@ def _flatten_seeds(sens, seeds):
             _flatten_seeds(s, seeds)
     else:
         seeds.append(sens)
-
-

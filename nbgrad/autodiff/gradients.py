@@ -169,7 +169,11 @@ def _nodes(argument, value):
     if not isinstance(value, (list, tuple)):
         raise ArgumentError(
             f"gradients: {argument} must be an Array or a list of Arrays, got {describe(value)}"
-            + (f"; make it an Array with nbgrad.asarray before it is used{_LATER[argument]}" if _arraylike(value) else "")
+            + (
+                f"; make it an Array with nbgrad.asarray before it is used{_LATER[argument]}"
+                if _arraylike(value)
+                else ""
+            )
         )
     for i, v in enumerate(value):
         if not isinstance(v, Array):
@@ -265,8 +269,8 @@ def seed(call, argument, value, y, of):
         )
     if node.dtype != y.dtype:
         raise DtypeError(
-            f"{call}: {argument} has dtype {node.dtype}, its y has dtype {y.dtype}; cast it with .astype({str(y.dtype)!r})"
-            f"\n    {describe(node, argument)}\n    {describe(y, of)}"
+            f"{call}: {argument} has dtype {node.dtype}, its y has dtype {y.dtype}; cast it with "
+            f".astype({str(y.dtype)!r})\n    {describe(node, argument)}\n    {describe(y, of)}"
         )
     return node
 

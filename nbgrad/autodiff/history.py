@@ -3,7 +3,6 @@
 from nbgrad import dtypes, graph
 from nbgrad.errors import HistoryError, describe
 
-
 #: Transforms whose results are computed at once.
 COMPUTED_AT_ONCE = ("grad", "value_and_grad", "jvp", "vjp", "jacobian")
 
@@ -37,19 +36,27 @@ def check_history(call, outputs, sources, found, stops=()):
             continue
         for node in lost:
             if node is not x and node.serial > x.serial and _may_depend(node, x):
-                name = node.fact("forgotten")
-                if name in COMPUTED_AT_ONCE:
-                    raise HistoryError(
-                        f"{call}: an array between y and x is the result of {name}, which was computed at once from plain "
-                        f"arrays and keeps no history.\n    {describe(node, f'result of {name}')}\n    {describe(x, 'x')}\n"
-                        f"Use nbgrad.grad on a function that contains the inner {name}, or make x an nbgrad.Parameter."
-                    )
-                raise HistoryError(
-                    f"{call}: the value of an array between y and x was read (printed, converted, realized) before, and "
-                    f"{'a part of ' if g is not None else ''}the path to x was dropped with it: only what descends from a "
-                    f"Parameter keeps its history.\n    {describe(node, f'read ({name})')}\n    {describe(x, 'x')}\n"
-                    f"Make x an nbgrad.Parameter, call {call} before reading values, or use nbgrad.grad on a function."
-                )
+                raise HistoryError(_explained(call, node, x, g is not None))
+
+
+def _explained(call, node, x, partly):
+    name = node.fact("forgotten")
+    if name in COMPUTED_AT_ONCE:
+        what, label = (
+            f"an array between y and x is the result of {name}, which was computed at once",
+            f"result of {name}",
+        )
+        cure = f"Use nbgrad.grad on a function that contains the inner {name}, or make x an nbgrad.Parameter"
+    else:
+        what, label = (
+            "the value of an array between y and x was read (printed, converted, realized) before",
+            f"read ({name})",
+        )
+        cure = f"Make x an nbgrad.Parameter, call {call} before reading values, or use nbgrad.grad on a function"
+    return (
+        f"{call}: {what}, and {'a part of ' if partly else ''}the path to x was dropped with it; only what descends "
+        f"from a Parameter keeps its history.\n    {describe(node, label)}\n    {describe(x, 'x')}\n{cure}."
+    )
 
 
 def _carries(node):

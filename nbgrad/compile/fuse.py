@@ -141,7 +141,11 @@ def _decide_storage(plan, computed, users, level, outputs):
             and all(x.shape == node.shape or shapes.size(x.shape) == 1 for x in read)
         ):  # fmt: skip
             plan.stored[node] = False
-            plan.recomputed.add(node)
+            pending = [node]
+            while pending:  # and what it held in registers, which no memory holds either
+                x = pending.pop()
+                plan.recomputed.add(x)
+                pending += [i for i in x.inputs if i in reads and not plan.stored[i] and i not in plan.recomputed]
 
 
 def _groups(plan, computed, level):

@@ -53,7 +53,7 @@ def typed_function(function, dtype):
 def _typed_value(value, dtype):
     if isinstance(value, Primitive):
         return specialise(value.text(dtype), dtype)
-    if hasattr(value, "compiled") and hasattr(value, "build"):
+    if hasattr(value, "emission"):
         return value.compiled()
     if isinstance(value, python_types.FunctionType):
         return specialise(value, dtype)

@@ -65,8 +65,8 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, *, d
 
         start, stop = as_array(start, "linspace", "start"), as_array(stop, "linspace", "stop")
         step = (stop - start) / parts if parts > 0 else (stop - start) * numpy.nan
-        fraction = numpy.arange(num) / builtin_max(parts, 1)
-        t = leaf(fraction.reshape((num,) + (1,) * builtin_max(start.ndim, stop.ndim)))
+        fraction = numpy.arange(num) / max(parts, 1)
+        t = leaf(fraction.reshape((num,) + (1,) * max(start.ndim, stop.ndim)))
         a, b = expand_dims(start, 0), expand_dims(stop, 0)
         t = cast(t, dtypes.promote([a.dtype, b.dtype, "weak float"]))
         out = a * (1.0 - t) + b * t
@@ -152,6 +152,3 @@ def identity(n, dtype=None):
 def tri(n, m=None, k=0, dtype=None):
     """Ones at and below the k-th diagonal, zeros above."""
     return leaf(numpy.tri(n, m, k, dtype=as_dtype(dtype, "tri") or dtypes.FLOAT64))
-
-
-builtin_max = max

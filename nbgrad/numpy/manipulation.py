@@ -213,7 +213,7 @@ def roll(x, shift, axis=None):
     """Elements moved along axes; what leaves at one end comes in at the other."""
     x = as_array(x, "roll")
     if axis is None:
-        return reshape(roll(ravel(x), sum_of(shift), 0), x.shape)
+        return reshape(roll(ravel(x), _total(shift), 0), x.shape)
     moves, along = _several(shift), _several(axis)
     if len(moves) == 1:
         moves = moves * len(along)
@@ -230,7 +230,7 @@ def roll(x, shift, axis=None):
     return x
 
 
-def sum_of(shift):
+def _total(shift):
     """The total of one shift or several."""
     return sum(as_integer(s, "roll", "shift") for s in _several(shift))
 
@@ -525,17 +525,17 @@ def trace(x, offset=0, axis1=0, axis2=1, dtype=None):
 
 def tril(x, k=0):
     """`x` with zeros above the k-th diagonal."""
-    x = atleast_2d_of(x, "tril")
+    x = _matrix(x, "tril")
     return selection.where(leaf(numpy.tri(*x.shape[-2:], k, dtype=bool)), x, False)
 
 
 def triu(x, k=0):
     """`x` with zeros below the k-th diagonal."""
-    x = atleast_2d_of(x, "triu")
+    x = _matrix(x, "triu")
     return selection.where(leaf(numpy.tri(*x.shape[-2:], k - 1, dtype=bool)), False, x)
 
 
-def atleast_2d_of(x, call):
+def _matrix(x, call):
     """`x` for a function of matrices; a vector stands for equal rows, as in NumPy."""
     x = as_array(x, call)
     if x.ndim == 0:

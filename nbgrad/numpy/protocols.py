@@ -48,8 +48,6 @@ def array_ufunc(ufunc, method, inputs, kwargs):
     import nbgrad.numpy
 
     name, kwargs = ufunc.__name__, dict(kwargs)
-    if name == "divmod" and method != "__call__":
-        method = "divmod"
     _refuse(f"numpy.{name}", kwargs)
     if _ufuncs().get(name) is not ufunc:
         raise _unsupported(f"numpy.{name}", name, _ufuncs())

@@ -265,12 +265,8 @@ def _with_initial(function, initial, call, x, axis, dtype, include_initial):
     y = function(x, axis, dtype)
     if include_initial:
         head = tuple(1 if i == axis else n for i, n in enumerate(y.shape))
-        y = concatenate([broadcast_to(cast(leaf(_scalar(initial)), y.dtype), head), y], axis)
+        y = concatenate([broadcast_to(cast(leaf(numpy.asarray(initial)), y.dtype), head), y], axis)
     return y
-
-
-def _scalar(value):
-    return numpy.asarray(value)
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):

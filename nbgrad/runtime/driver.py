@@ -18,126 +18,105 @@ import ctypes
 
 import numpy
 
-from nbgrad.kernels._intrinsics import Intrinsic
+from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
 PLAN_WORDS, ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS = 10, 4, 8, 3
 
 
-# ---------------------------------------------------------------- memory and C calls, as Numba words
+# ---------------------------------------------------------------- memory and C calls, as words
 
 
-def _memory(width, emit):
+def _word(*_):
+    return "int64"
+
+
+def _nothing(*_):
+    return None
+
+
+def _pointer(builder, address, width=64):
     from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
 
-    word = ir.IntType(width)
-
-    @intrinsic
-    def access(typingctx, address):
-        def codegen(context, builder, signature, args):
-            value = emit(builder, builder.inttoptr(args[0], word.as_pointer()))
-            return builder.sext(value, ir.IntType(64)) if width < 64 else value
-
-        return types.int64(address), codegen
-
-    return access
+    return builder.inttoptr(address, ir.IntType(width).as_pointer())
 
 
 @Intrinsic
 def read():
     """The 64-bit word at an address."""
-    return _memory(64, lambda builder, p: builder.load(p))
+    return Emission("read", _word, lambda builder, context, types, a: builder.load(_pointer(builder, a)), 1)
 
 
 @Intrinsic
 def read32():
     """The 32-bit word at an address."""
-    return _memory(32, lambda builder, p: builder.load(p))
+
+    def emit(builder, context, types, a):
+        from llvmlite import ir
+
+        return builder.sext(builder.load(_pointer(builder, a, 32)), ir.IntType(64))
+
+    return Emission("read32", _word, emit, 1)
 
 
 @Intrinsic
 def read_shared():
     """The word at an address that other threads write."""
-    return _memory(64, lambda builder, p: builder.load_atomic(p, "seq_cst", 8))
+
+    def emit(builder, context, types, a):
+        return builder.load_atomic(_pointer(builder, a), "seq_cst", 8)
+
+    return Emission("read_shared", _word, emit, 1)
 
 
 @Intrinsic
 def write():
     """Write a word that other threads may read."""
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
 
-    @intrinsic
-    def write(typingctx, address, value):
-        def codegen(context, builder, signature, args):
-            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-            builder.store_atomic(args[1], pointer, "seq_cst", 8)
-            return context.get_dummy_value()
+    def emit(builder, context, types, a, value):
+        builder.store_atomic(value, _pointer(builder, a), "seq_cst", 8)
 
-        return types.void(address, value), codegen
-
-    return write
+    return Emission("write", _nothing, emit, 2)
 
 
 @Intrinsic
 def take_ticket():
     """Add to a shared word; returns what it was."""
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
 
-    @intrinsic
-    def take_ticket(typingctx, address, value):
-        def codegen(context, builder, signature, args):
-            pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-            return builder.atomic_rmw("add", pointer, args[1], "seq_cst")
+    def emit(builder, context, types, a, value):
+        return builder.atomic_rmw("add", _pointer(builder, a), value, "seq_cst")
 
-        return types.int64(address, value), codegen
-
-    return take_ticket
+    return Emission("take_ticket", _word, emit, 2)
 
 
 @Intrinsic
 def run_kernel():
     """Call a kernel by its address: code, words, start, stop."""
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
 
-    @intrinsic
-    def run_kernel(typingctx, code, words, start, stop):
-        def codegen(context, builder, signature, args):
-            word = ir.IntType(64)
-            kernel = ir.FunctionType(ir.VoidType(), [word.as_pointer(), word, word]).as_pointer()
-            builder.call(
-                builder.inttoptr(args[0], kernel), [builder.inttoptr(args[1], word.as_pointer()), args[2], args[3]]
-            )
-            return context.get_dummy_value()
+    def emit(builder, context, types, code, words, start, stop):
+        from llvmlite import ir
 
-        return types.void(code, words, start, stop), codegen
+        word = ir.IntType(64)
+        kernel = ir.FunctionType(ir.VoidType(), [word.as_pointer(), word, word]).as_pointer()
+        builder.call(builder.inttoptr(code, kernel), [_pointer(builder, words), start, stop])
 
-    return run_kernel
+    return Emission("run_kernel", _nothing, emit, 4)
 
 
 def _c_function(name, arguments, returns):
-    from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
+    """A C function of 64-bit words."""
 
-    word = ir.IntType(64)
+    def emit(builder, context, types, *args):
+        from llvmlite import ir
 
-    def codegen(context, builder, signature, args):
-        ty = ir.FunctionType(word if returns else ir.VoidType(), [word] * arguments)
-        out = builder.call(cgutils.get_or_insert_function(builder.module, ty, name), args)
-        return out if returns else context.get_dummy_value()
+        word = ir.IntType(64)
+        found = builder.module.globals.get(name)
+        if found is None:
+            ty = ir.FunctionType(word if returns else ir.VoidType(), [word] * arguments)
+            found = ir.Function(builder.module, ty, name)
+        out = builder.call(found, args)
+        return out if returns else None
 
-    result = types.int64 if returns else types.void
-    if arguments == 0:
-        return intrinsic(lambda typingctx: (result(), codegen))
-    return intrinsic(lambda typingctx, a: (result(a), codegen))
+    return Emission(name, _word if returns else _nothing, emit, arguments)
 
 
 @Intrinsic
@@ -163,9 +142,7 @@ def yield_core():
     """Let another thread have the core."""
     import sys
 
-    if sys.platform == "win32":
-        return _c_function("SwitchToThread", 0, True)
-    return _c_function("sched_yield", 0, True)
+    return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
 
 
 # ---------------------------------------------------------------- the texts that Numba compiles
@@ -313,7 +290,7 @@ def builtin(function):
     if found is None:
         from nbgrad.compile.native import function_address
 
-        found = _functions[function] = _wrapped(function_address(function, "int64(int64,int64,int64)"), function)
+        found = _functions[function] = _wrapped(function_address(function, 3), function)
     return found
 
 

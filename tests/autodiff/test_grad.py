@@ -270,7 +270,7 @@ class TestIds:
 
     def test_missing(self, x, w):
         found = ng.grad(lambda x: x * w, 0, return_ids=True)(x)
-        with pytest.raises(RuntimeError, match="no gradient for Parameter 'w'.*return_ids=True"):
+        with pytest.raises(RuntimeError, match=r"no gradient for Parameter 'w'.*return_ids=True"):
             ng.get_grad(found, w)
         with pytest.raises(RuntimeError, match="no gradient for position 1"):
             ng.get_grad(found, 1)

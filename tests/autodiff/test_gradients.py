@@ -257,7 +257,7 @@ class TestHistory:
     def test_reading_y_drops_the_path_to_a_plain_x(self, x):
         y = x * x
         y.numpy()
-        with pytest.raises(ng.errors.HistoryError, match="Make x an nbgrad.Parameter"):
+        with pytest.raises(ng.errors.HistoryError, match=r"Make x an nbgrad\.Parameter"):
             ng.gradients(y, x)
 
     def test_a_part_that_was_read_is_not_left_out_silently(self, x):

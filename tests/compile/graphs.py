@@ -132,11 +132,12 @@ def binary(rng, values):
 
 def long_chain(rng, values):
     x = _pick(rng, values)
-    if x is None:
+    if x is None or rng.random() < 0.7:
         return None
-    for _ in range(int(rng.integers(20, 70))):
-        x = nx.sin(x) + 0.25 * x
-    return x
+    for _ in range(int(rng.integers(20, 60))):
+        x = nx.abs(x) + 0.25 * x
+        x = x - nx.square(x) * 0.125
+    return nx.tanh(x)
 
 
 def comparison(rng, values):

@@ -6,13 +6,14 @@ from graphs import Recipe, evaluate
 
 import nbgrad as ng
 import nbgrad.numpy as nx
+from nbgrad import graph
 from nbgrad.compile.jit import jit
 
 SEEDS = range(25)
 MANY = range(1000, 1600)
 
 
-def close(found, expected, what):
+def close(found, expected, what, single):
     """Equal dtype and shape; exact but for floats, whose error is held against the largest element."""
     found, expected = numpy.asarray(found), numpy.asarray(expected)
     assert found.dtype == expected.dtype, what
@@ -22,20 +23,26 @@ def close(found, expected, what):
         return
     finite = expected[numpy.isfinite(expected)]
     scale = numpy.abs(finite).max() if finite.size else 1.0
-    precision = 1e-10 if found.dtype == numpy.float64 else 2e-4
+    precision = 2e-4 if single else 1e-10
     numpy.testing.assert_allclose(found, expected, rtol=precision, atol=precision * max(scale, 1e-3), err_msg=what)
+
+
+def has_float32(nodes):
+    """Whether any value on the way is rounded to float32."""
+    return any(n.dtype == numpy.float32 for n in graph.topological(nodes))
 
 
 def agree(function, arguments, what):
     """Hold the interpreter and the compiled program against the plain meaning of the traced graph."""
     results = function(*[ng.asarray(a) for a in arguments])
-    expected = evaluate([r._node for r in results])
+    nodes = [r._node for r in results]
+    expected, single = evaluate(nodes), has_float32(nodes)
     for tier in (0, 2):
         ng.config.jit = tier
         copies = [a.copy() for a in arguments]
         found = jit(function)(*copies)
         for k, (f, e) in enumerate(zip(found, expected, strict=True)):
-            close(f, e, f"{what}, output {k}, config.jit = {tier}")
+            close(f, e, f"{what}, output {k}, config.jit = {tier}", single)
         for copy, a in zip(copies, arguments, strict=True):
             numpy.testing.assert_array_equal(copy, a, err_msg="an input was changed")
 
@@ -61,18 +68,17 @@ def gradient(seed):
         found = ng.grad(total, floats)(*xs)
         return found if isinstance(found, tuple) else (found,)
 
-    graph_state = ng.graph.state
-    graph_state.tracked += 1  # gradients as graphs, so that their plain meaning can be evaluated
+    graph.state.tracked += 1  # gradients as graphs, so that their plain meaning can be evaluated
     try:
-        expected = gradients(*[ng.asarray(a) for a in arguments])
+        nodes = [e._node for e in gradients(*[ng.asarray(a) for a in arguments])]
     finally:
-        graph_state.tracked -= 1
-    expected = evaluate([e._node for e in expected])
+        graph.state.tracked -= 1
+    expected, single = evaluate(nodes), has_float32(nodes)
     for tier in (0, 2):
         ng.config.jit = tier
         found = jit(gradients)(*arguments)
         for k, (f, e) in enumerate(zip(found, expected, strict=True)):
-            close(f, e, f"seed {seed}, gradient {k}, config.jit = {tier}")
+            close(f, e, f"seed {seed}, gradient {k}, config.jit = {tier}", single)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -50,11 +50,55 @@ def _while_loop(condition, body, variables):
     return variables
 
 
-_SAME = (
-    "exp log log1p expm1 square abs sign floor sin cos tan tanh sinh cosh maximum minimum "
-    "zeros_like ones_like cumsum cumprod matmul where einsum reshape expand_dims squeeze broadcast_to tile pad flip "
-    "stack split softmax log_softmax sqrt"
-).split()
+_OURS = [
+    "gradients",
+    "AggregationMethod",
+    "UnconnectedGradients",
+    "grad",
+    "value_and_grad",
+    "get_grad",
+    "jvp",
+    "vjp",
+    "jacrev",
+    "jacfwd",
+]
+_SAME = [
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "square",
+    "abs",
+    "sign",
+    "floor",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sinh",
+    "cosh",
+    "maximum",
+    "minimum",
+    "zeros_like",
+    "ones_like",
+    "cumsum",
+    "cumprod",
+    "matmul",
+    "where",
+    "einsum",
+    "reshape",
+    "expand_dims",
+    "squeeze",
+    "broadcast_to",
+    "tile",
+    "pad",
+    "flip",
+    "stack",
+    "split",
+    "softmax",
+    "log_softmax",
+    "sqrt",
+]
 
 NAMES = {
     **{name: getattr(xp, name) for name in _SAME},
@@ -84,12 +128,7 @@ NAMES = {
     "Parameter": parameter,
     "ParameterTuple": ng.ParameterTuple,
     "Cell": Cell,
-    **{
-        name: getattr(ng, name)
-        for name in (
-            "gradients AggregationMethod UnconnectedGradients grad value_and_grad get_grad jvp vjp jacrev jacfwd".split()
-        )
-    },
+    **{name: getattr(ng, name) for name in _OURS},
 }
 
 

@@ -25,7 +25,8 @@ ADVANCED = (
     s_[[1, 2], 0], s_[[1, 2], :, 0], s_[:, 0, [1, 2]], s_[:, [1, 2], 0], s_[0, [1, 2], 3], s_[[0], None, [1]],
     s_[None, [0, 1]], s_[[0, 1], None], s_[[[0], [1]], [0, 1, 2]], s_[[0, 1], ..., [1, 2]], s_[1:, [0, 3], ::2],
     s_[::-1, [0, 3]], s_[[2, 0], 1:3, ::-1], s_[[0, 1], [0, 1], ...], s_[..., [0, 1], [0, 1]], s_[[]], s_[:, []],
-    s_[[0, 1], 1:2, 0, None], s_[None, 0, [0, 1]], s_[None, :, 0, [0, 1]], s_[numpy.array(1)], s_[numpy.array(1), :, [0, 1]],
+    s_[[0, 1], 1:2, 0, None], s_[None, 0, [0, 1]], s_[None, :, 0, [0, 1]], s_[numpy.array(1)],
+    s_[numpy.array(1), :, [0, 1]],
     s_[[0, 1], numpy.array(2)], s_[numpy.zeros((2, 0), int)], s_[0:0, [0, 1]], s_[[0, 1], [[1], [2]], ::2],
     s_[[0, 1], None, None, [0, 1]], s_[:, None, [0, 1], 0], s_[0, None, [0, 1]],
 )  # fmt: skip
@@ -71,8 +72,11 @@ def test_set(index):
     for v in values:
         x, expected = ng.asarray(X), X.copy()
         before = x.copy()
+        try:
+            expected[index] = v
+        except (ValueError, TypeError):  # surplus axes of extent 1, which NumPy takes for some indices only
+            expected[index] = v.reshape(shape)
         x[index] = v
-        expected[index] = v
         same(x, expected)
         same(before, X)
 
@@ -113,13 +117,14 @@ def test_in_place_gradient():
     check_gradient(step, normal(4), normal(3))
 
 
-@pytest.mark.parametrize("index", [s_[[0, 0, 2]], s_[1:], s_[[0, 0], 1], s_[:, [1, 1, 1]], s_[MASK], s_[[2, 2], ::-1, [1, 1]]], ids=str)
+@pytest.mark.parametrize(
+    "index", [s_[[0, 0, 2]], s_[1:], s_[[0, 0], 1], s_[:, [1, 1, 1]], s_[MASK], s_[[2, 2], ::-1, [1, 1]]], ids=str
+)
 def test_add_at(index):
     v = normal(*X[index].shape, seed=1)
     expected = X.copy()
     numpy.add.at(expected, index, v)
     same(np.add_at(X, index, v), expected)
-    check_gradient(lambda x, v: np.add_at(x, index, v), X[:, :, :2], v[..., :1] * 0 + 1.0) if False else None
     check_gradient(lambda v: np.add_at(X, index, v), v[..., :1], second=False)
 
 

@@ -134,7 +134,7 @@ def test_join(name, arrays, kwargs):
     check_gradient(lambda *xs: ours(xs, **kwargs), *arrays, second=False)
 
 
-DTYPES = "reshape transpose flip roll tile repeat pad tril diag".split()
+DTYPES = ["reshape", "transpose", "flip", "roll", "tile", "repeat", "pad", "tril", "diag"]
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -170,7 +170,10 @@ def test_meshgrid():
     x, y, z = C[:3], A[0, :2], C[:1]
     for indexing in ("xy", "ij"):
         for sparse in (False, True):
-            same(np.meshgrid(x, y, z, indexing=indexing, sparse=sparse), numpy.meshgrid(x, y, z, indexing=indexing, sparse=sparse))
+            same(
+                np.meshgrid(x, y, z, indexing=indexing, sparse=sparse),
+                numpy.meshgrid(x, y, z, indexing=indexing, sparse=sparse),
+            )
     same(np.meshgrid(x), numpy.meshgrid(x))
     check_gradient(np.meshgrid, x, y)
 
@@ -212,10 +215,18 @@ def test_methods_take_separate_arguments():
 
 MESSAGES = (
     (lambda: np.reshape(A, (4, 2)), errors.ShapeError, r"reshape: \(2, 3\) has 6 elements and cannot become \(4, 2\)"),
-    (lambda: np.transpose(A, (0, 0)), errors.ShapeError, r"transpose: axes \(0, 0\) are not a permutation of the 2 axes"),
+    (
+        lambda: np.transpose(A, (0, 0)),
+        errors.ShapeError,
+        r"transpose: axes \(0, 0\) are not a permutation of the 2 axes",
+    ),
     (lambda: np.squeeze(A, 0), errors.ShapeError, r"squeeze: axis 0 has extent 2, only extent 1 can go"),
     (lambda: np.concatenate([]), errors.ArgumentError, r"concatenate: needs at least one array"),
-    (lambda: np.concatenate([A, C]), errors.ShapeError, r"arrays\[0\] has shape \(2, 3\) and arrays\[1\] has shape \(4,\)"),
+    (
+        lambda: np.concatenate([A, C]),
+        errors.ShapeError,
+        r"arrays\[0\] has shape \(2, 3\) and arrays\[1\] has shape \(4,\)",
+    ),
     (lambda: np.concatenate([1.0, 2.0]), errors.ShapeError, r"0-d arrays cannot be concatenated; use stack"),
     (lambda: np.concatenate(3), errors.ArgumentError, r"concatenate: arrays must be a sequence"),
     (lambda: np.stack([A, C]), errors.ShapeError, r"stack: arrays\[0\] has shape"),

@@ -1,0 +1,58 @@
+"""LLVM: from a module to object code for this CPU, and from object code to addresses."""
+
+_engine = _machine = None
+
+
+def _initialised():
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def target_machine():
+    """Code generation for the CPU this runs on."""
+    global _machine
+    if _machine is None:
+        llvm = _initialised()
+        _machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, codemodel="jitdefault", jit=True
+        )
+    return _machine
+
+
+def object_code(module):
+    """The object file of an LLVM module (llvmlite.ir), optimised."""
+    machine = target_machine()
+    import llvmlite.binding as llvm
+
+    parsed = llvm.parse_assembly(str(module))
+    parsed.triple, parsed.data_layout = machine.triple, str(machine.target_data)
+    optimise(parsed)
+    return machine.emit_object(parsed)
+
+
+def optimise(parsed):
+    """Run the standard -O3 pipeline, vectorisers included."""
+    import llvmlite.binding as llvm
+
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = options.loop_unrolling = True
+    builder = llvm.create_pass_builder(target_machine(), options)
+    builder.getModulePassManager().run(parsed, builder)
+
+
+def linked(code, symbol):
+    """Address of `symbol` in an object file."""
+    global _engine
+    llvm = _initialised()
+    if _engine is None:
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+        _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    _engine.finalize_object()
+    address = _engine.get_function_address(symbol)
+    if not address:
+        raise LookupError(symbol)
+    return address

@@ -1,0 +1,188 @@
+"""The words of emitted kernels as LLVM: how a launch's arguments are read, and loads and stores that vectorise.
+
+A kernel is ``kernel(args, start, stop)``: `args` is a table of 64-bit words (extents, addresses, strides,
+numbers), and [start, stop) the part of its parallel extent to do.  Loads and stores carry LLVM alias scopes:
+every output has a scope of its own and all inputs share one, so loops vectorise without run-time checks.
+An output may therefore never share memory with anything else in its launch.
+
+Each word is a pair: the kind of its result, and the code that it stands for.
+"""
+
+from llvmlite import ir
+
+#: Outputs of one kernel that get an alias scope of their own.
+MAX_OUTPUTS = 24
+
+
+class Kind:
+    """The type of a scalar in a kernel."""
+
+    __slots__ = ("bitwidth", "ir", "is_float", "name", "signed")
+
+    def __init__(self, name, bitwidth, is_float=False, signed=True):
+        self.name, self.bitwidth, self.is_float, self.signed = name, bitwidth, is_float, signed
+        self.ir = (ir.DoubleType() if bitwidth == 64 else ir.FloatType()) if is_float else ir.IntType(bitwidth)
+
+    def __repr__(self):
+        return self.name
+
+    @property
+    def memory(self):
+        """The LLVM type of an element in memory: a byte for booleans."""
+        return ir.IntType(8) if self.bitwidth == 1 else self.ir
+
+
+KINDS = {
+    "float64": Kind("float64", 64, True), "float32": Kind("float32", 32, True), "bool": Kind("bool", 1, signed=False),
+    **{f"int{b}": Kind(f"int{b}", b) for b in (8, 16, 32, 64)},
+    **{f"uint{b}": Kind(f"uint{b}", b, signed=False) for b in (8, 16, 32, 64)},
+}  # fmt: skip
+INT64, BOOL = KINDS["int64"], KINDS["bool"]
+
+
+class Pointer:
+    """The type of a pointer to elements."""
+
+    __slots__ = ("element", "ir")
+
+    def __init__(self, element):
+        self.element, self.ir = element, element.memory.as_pointer()
+
+    def __repr__(self):
+        return f"pointer to {self.element}"
+
+
+POINTERS = {name: Pointer(kind) for name, kind in KINDS.items()}
+VOID = None
+
+
+def _mark(builder, instruction, own):
+    module = builder.module
+    domain = module.add_metadata([ir.MetaDataString(module, "nbgrad")])
+    scopes = [module.add_metadata([ir.MetaDataString(module, f"nbgrad.{k}"), domain]) for k in range(MAX_OUTPUTS + 1)]
+    instruction.set_metadata("alias.scope", module.add_metadata([scopes[own]]))
+    instruction.set_metadata("noalias", module.add_metadata([s for k, s in enumerate(scopes) if k != own]))
+
+
+def _element(builder, pointer, index):
+    return builder.gep(pointer, [index])
+
+
+def _read(builder, kind, pointer, index, own):
+    value = builder.load(_element(builder, pointer, index))
+    _mark(builder, value, own)
+    return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0)) if kind.bitwidth == 1 else value
+
+
+def _write(builder, kind, pointer, index, value, own):
+    value = builder.zext(value, ir.IntType(8)) if kind.bitwidth == 1 else value
+    _mark(builder, builder.store(value, _element(builder, pointer, index)), own)
+
+
+def _table(builder, args, index):
+    value = builder.load(builder.gep(args, [index]))
+    _mark(builder, value, 0)  # no output overlaps the table
+    return value
+
+
+def _number(builder, kind, args, index):
+    raw = _table(builder, args, index)
+    if kind.bitwidth == 1:
+        return builder.icmp_unsigned("!=", raw, ir.Constant(raw.type, 0))
+    low = raw if kind.bitwidth == 64 else builder.trunc(raw, ir.IntType(kind.bitwidth))
+    return builder.bitcast(low, kind.ir) if kind.is_float else low
+
+
+def load(builder, kinds, pointer, index):
+    """``load(pointer, index)``: element of an input."""
+    return kinds[0].element, _read(builder, kinds[0].element, pointer, index, 0)
+
+
+def load_own(builder, kinds, pointer, index, output):
+    """``load_own(pointer, index, k)``: element of output number k."""
+    return kinds[0].element, _read(builder, kinds[0].element, pointer, index, 1 + output.constant)
+
+
+def store(builder, kinds, pointer, index, value, output):
+    """``store(pointer, index, value, k)``: write an element of output number k."""
+    return VOID, _write(builder, kinds[0].element, pointer, index, value, 1 + output.constant)
+
+
+def at(builder, kinds, pointer, offset):
+    """``at(pointer, offset)``: the pointer, `offset` elements on."""
+    return kinds[0], builder.gep(pointer, [offset])
+
+
+def word(builder, kinds, args, index):
+    """``word(args, index)``: an extent or a stride."""
+    return INT64, _table(builder, args, index)
+
+
+def pointer_of(name):
+    """``pointer_<dtype>(args, index)``: an address of the table."""
+
+    def pointer(builder, kinds, args, index):
+        return POINTERS[name], builder.inttoptr(_table(builder, args, index), POINTERS[name].ir)
+
+    return pointer
+
+
+def number_of(name):
+    """``number_<dtype>(args, index)``: a constant kept in the table, in the low bytes of its word."""
+
+    def number(builder, kinds, args, index):
+        return KINDS[name], _number(builder, KINDS[name], args, index)
+
+    return number
+
+
+def add_fast(builder, kinds, a, b):
+    """``add_fast(a, b)``: a sum that may be taken in any order, so that it vectorises."""
+    kind = kinds[0]
+    return kind, builder.fadd(a, b, flags=("reassoc",)) if kind.is_float else builder.add(a, b)
+
+
+def multiply_fast(builder, kinds, a, b):
+    """``multiply_fast(a, b)``: a product that may be taken in any order."""
+    kind = kinds[0]
+    return kind, builder.fmul(a, b, flags=("reassoc",)) if kind.is_float else builder.mul(a, b)
+
+
+def _extremum(builder, kind, a, b, llvm, predicate):
+    if kind.is_float:
+        ty = ir.FunctionType(kind.ir, [kind.ir] * 2)
+        return builder.call(builder.module.declare_intrinsic(llvm, [kind.ir], ty), [a, b])
+    compare = builder.icmp_signed if kind.signed else builder.icmp_unsigned
+    return builder.select(compare(predicate, a, b), a, b)
+
+
+def larger(builder, kinds, a, b):
+    """``larger(a, b)``: nan wins, in the form that LLVM knows as a reduction."""
+    return kinds[0], _extremum(builder, kinds[0], a, b, "llvm.maximum", ">")
+
+
+def smaller(builder, kinds, a, b):
+    """``smaller(a, b)``: nan wins."""
+    return kinds[0], _extremum(builder, kinds[0], a, b, "llvm.minimum", "<")
+
+
+def call_address(builder, kinds, address, values):
+    """``call_address(address, (a, b, ...))``: a C function of integers and floats, without a result."""
+    fn = ir.FunctionType(ir.VoidType(), [v.type for v in values]).as_pointer()
+    builder.call(builder.inttoptr(address, fn), list(values))
+    return VOID, None
+
+
+WORDS = {
+    f.__name__: f
+    for f in (load, load_own, store, at, word, add_fast, multiply_fast, larger, smaller, call_address)
+}  # fmt: skip
+
+
+def find(name):
+    """The word called `name`, or None."""
+    if name.startswith("pointer_"):
+        return pointer_of(name[8:])
+    if name.startswith("number_"):
+        return number_of(name[7:])
+    return WORDS.get(name)

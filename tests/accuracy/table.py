@@ -1,0 +1,190 @@
+"""The one table of accuracy: where each primitive is sampled, what says the truth, how far off it may be."""
+
+from dataclasses import dataclass
+
+import mpmath
+import numpy
+
+EVERYWHERE = (5e-324, 1.7976931348623157e308)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One primitive.
+
+    `limit` is the largest error in ulps for float64 and float32; below `floor` it counts in ulps of `floor` (functions
+    with zeros that are not floats).  `signed` says whether the log-uniform half of the sample has both signs,
+    `wide` whether the float64 reference serves as the truth for float32, `inside` cuts the sample and `coupled`
+    makes the arguments depend on each other.
+    """
+
+    name: str
+    intervals: tuple
+    oracle: object
+    limit: tuple
+    magnitudes: tuple = (EVERYWHERE,)
+    signed: bool = True
+    floor: float = 0.0
+    wide: bool = True
+    inside: object = None
+    coupled: object = None
+
+
+def _exp(x):
+    return mpmath.exp(x) if abs(x) < 1e5 else (mpmath.inf if x > 0 else mpmath.mpf(0))
+
+
+def _exp2(x):
+    return mpmath.mpf(2) ** x if abs(x) < 1e5 else (mpmath.inf if x > 0 else mpmath.mpf(0))
+
+
+def _expm1(x):
+    return mpmath.expm1(x) if abs(x) < 1e5 else (mpmath.inf if x > 0 else mpmath.mpf(-1))
+
+
+def _real(function):
+    """mpmath's function where it is real."""
+
+    def value(x):
+        y = function(x)
+        return mpmath.nan if isinstance(y, mpmath.mpc) and y.imag else mpmath.re(y)
+
+    return value
+
+
+def _log_in_base(base):
+    def value(x):
+        return mpmath.nan if x < 0 else (-mpmath.inf if x == 0 else mpmath.log(x) / mpmath.log(base))
+
+    return value
+
+
+def _log(x):
+    return mpmath.nan if x < 0 else (-mpmath.inf if x == 0 else mpmath.log(x))
+
+
+def _log1p(x):
+    return mpmath.nan if x < -1 else (-mpmath.inf if x == -1 else mpmath.log1p(x))
+
+
+def _logistic(x):
+    if abs(x) > 1e5:
+        return mpmath.mpf(1 if x > 0 else 0)
+    return 1 / (1 + mpmath.exp(-x)) if x > 0 else mpmath.exp(x) / (1 + mpmath.exp(x))
+
+
+def _softplus(x):
+    return max(x, mpmath.mpf(0)) + mpmath.log1p(_exp(-abs(x)))
+
+
+def _sinh(x):
+    return mpmath.sinh(x) if abs(x) < 1e5 else x * mpmath.inf
+
+
+def _cosh(x):
+    return mpmath.cosh(x) if abs(x) < 1e5 else mpmath.inf
+
+
+def _arctanh(x):
+    return mpmath.nan if abs(x) > 1 else (x * mpmath.inf if abs(x) == 1 else mpmath.atanh(x))
+
+
+def _cbrt(x):
+    return mpmath.sign(x) * mpmath.cbrt(abs(x))
+
+
+def _rsqrt(x):
+    return mpmath.nan if x < 0 else (mpmath.inf if x == 0 else 1 / mpmath.sqrt(x))
+
+
+def _erfc(x):
+    return mpmath.erfc(x) if abs(x) < 50 else mpmath.mpf(0 if x > 0 else 2)
+
+
+def _lgamma(x):
+    return mpmath.inf if x == 0 or abs(x) == mpmath.inf else mpmath.re(mpmath.loggamma(x))
+
+
+def _psi(order):
+    def value(x):
+        if x == mpmath.inf:
+            return x if order == 0 else mpmath.mpf(0)
+        if order and x > 1e7:
+            first = mpmath.factorial(order - 1) / x**order + mpmath.factorial(order) / (2 * x ** (order + 1))
+            return (-1) ** (order + 1) * (first + mpmath.factorial(order + 1) / (12 * x ** (order + 2)))
+        return mpmath.psi(order, x)
+
+    return value
+
+
+def _no_pole(x):
+    """Positive, or between the poles."""
+    return (x > 0) | ((x > -1e4) & (x != numpy.floor(x)))
+
+
+def _positive(x):
+    return (x > 0) | (x != x)
+
+
+def _power(x1, x2):
+    return mpmath.exp(x2 * mpmath.log(x1))
+
+
+def _exponents(x1, x2, most):
+    """Exponents scaled so that the powers fill the range of the floats."""
+    x1 = numpy.abs(x1)
+    with numpy.errstate(all="ignore"):
+        reach = 1.04 * most / numpy.maximum(numpy.abs(numpy.log(x1)), 1e-12)
+        return x1, x2 / numpy.maximum(numpy.abs(x2), 1.0) * reach
+
+
+def _positive_finite(x1, x2):
+    return (x1 > 0) & numpy.isfinite(x1) & numpy.isfinite(x2)
+
+
+def _nonzero(x1, x2):
+    return (x1 != 0) & (x2 != 0) & numpy.isfinite(x1) & numpy.isfinite(x2)
+
+
+def _logaddexp(x1, x2):
+    return max(x1, x2) + mpmath.log1p(mpmath.exp(-abs(x1 - x2)))
+
+
+ROWS = (
+    Row("exp", ((-750, 712),), _exp, (1, 1)),
+    Row("exp2", ((-1080, 1026),), _exp2, (1, 1)),
+    Row("expm1", ((-40, 50),), _expm1, (2, 2)),
+    Row("log", ((0, 3),), _log, (1, 1)),
+    Row("log2", ((0, 3),), _log_in_base(2), (1, 1)),
+    Row("log10", ((0, 3),), _log_in_base(10), (1, 1)),
+    Row("log1p", ((-1, 3),), _log1p, (2, 2)),
+    Row("logistic", ((-750, 40),), _logistic, (1.5, 1.5)),
+    Row("softplus", ((-750, 40),), _softplus, (2, 2)),
+    Row("sin", ((-100, 100),), mpmath.sin, (1, 1)),
+    Row("cos", ((-100, 100),), mpmath.cos, (1, 1)),
+    Row("tan", ((-100, 100),), mpmath.tan, (1.5, 1)),
+    Row("arcsin", ((-1, 1),), _real(mpmath.asin), (2, 2)),
+    Row("arccos", ((-1, 1),), _real(mpmath.acos), (2, 2)),
+    Row("arctan", ((-5, 5),), mpmath.atan, (2, 2)),
+    Row("sinh", ((-5, 5),), _sinh, (2, 2)),
+    Row("cosh", ((-5, 5),), _cosh, (2, 2)),
+    Row("tanh", ((-5, 5),), mpmath.tanh, (1.5, 1.5)),
+    Row("arcsinh", ((-5, 5),), mpmath.asinh, (2, 2)),
+    Row("arccosh", ((1, 5),), _real(mpmath.acosh), (2, 2)),
+    Row("arctanh", ((-1, 1),), _arctanh, (2, 2)),
+    Row("erf", ((-6, 6),), mpmath.erf, (1.5, 1.5)),
+    Row("erfc", ((-6, 28),), _erfc, (8, 8)),
+    Row("lgamma", ((-20, 40),), _lgamma, (4, 4), signed=False, floor=1.0, inside=_no_pole),
+    Row("digamma", ((-20, 40),), _psi(0), (8, 8), signed=False, floor=1.0, inside=_no_pole),
+    Row("trigamma", ((-20, 40),), _psi(1), (8, 8), signed=False, inside=_no_pole),
+    Row("polygamma2", ((0, 40),), _psi(2), (8, 8), signed=False, inside=_positive),
+    Row("polygamma3", ((0, 40),), _psi(3), (8, 8), signed=False, inside=_positive),
+    Row("sqrt", ((0, 5),), _real(mpmath.sqrt), (0.5, 0.5)),
+    Row("rsqrt", ((0, 5),), _rsqrt, (1.5, 1.5), inside=lambda x: x != 0),
+    Row("cbrt", ((-5, 5),), _cbrt, (1, 1)),
+    Row("power", ((0.5, 2), (-1, 1)), _power, (1, 1), (EVERYWHERE, (0.01, 1)), inside=_positive_finite,
+        coupled=_exponents),
+    Row("arctan2", ((-3, 3), (-3, 3)), mpmath.atan2, (2, 2), (EVERYWHERE, EVERYWHERE), inside=_nonzero),
+    Row("hypot", ((-3, 3), (-3, 3)), mpmath.hypot, (1, 1), (EVERYWHERE, EVERYWHERE), inside=_nonzero),
+    Row("logaddexp", ((-30, 30), (-30, 30)), _logaddexp, (4, 4), ((1e-3, 1e3), (1e-3, 1e3)), floor=1.0),
+)  # fmt: skip

@@ -1,0 +1,433 @@
+"""ROWS: what every primitive should compute, where to sample it, and what its derivative is.
+
+Rows are data: tests, benchmarks and documentation read them.  Oracles are others' work (mpmath, math, plain
+loops), never the reference that a primitive was declared with.  Oracles of elementwise primitives take
+Python or mpmath numbers, so derivatives are differences taken with fifty digits.
+"""
+
+import dataclasses
+import itertools
+import math
+import operator
+from collections.abc import Callable
+
+import mpmath
+import numpy
+
+from nbgrad.primitive import primitives
+
+mpmath.mp.dps = 50
+
+FLOATS = ("float64", "float32")
+INTEGERS = ("int64", "int32", "int8", "uint8", "uint64")
+NUMBERS = (*FLOATS, *INTEGERS)
+ANY = (*NUMBERS, "bool")
+WHOLE = (*INTEGERS, "bool")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Arguments of a primitive that works on whole arrays.
+
+    `shapes` has one shape per input, `attrs` the attributes; input k in `indices` holds integers below indices[k].
+    """
+
+    shapes: tuple
+    attrs: dict = dataclasses.field(default_factory=dict)
+    indices: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One primitive.
+
+    Attributes
+    ----------
+    name : str
+    oracle : callable
+        Of numbers for elementwise primitives; of ndarrays and attributes for others.
+    domain : tuple of (low, high)
+        Where to sample each input; the last one serves the inputs that have none of their own.
+    dtypes : tuple of str
+        What the inputs may be.
+    gradient : {"check", "zero", None}
+        "check" compares with differences of the oracle; "zero" demands zeros; None: no cotangent passes at all.
+    at : dict
+        Points where there is no derivative, or a rule could go wrong -> the recorded derivative by each input.
+    cases, empty : tuples of Case
+        For primitives that work on whole arrays; `empty` are those of size zero.
+    ulp : float
+        Allowed error of a value, in units of the last place.
+    reason : str
+        Why `ulp` or `rtol` differs from the default.
+    rtol : float
+        Allowed relative error of derivatives in float64.
+    """
+
+    name: str
+    oracle: Callable
+    domain: tuple = ((-3, 3),)
+    dtypes: tuple = FLOATS
+    gradient: str | None = "check"
+    at: dict = dataclasses.field(default_factory=dict)
+    cases: tuple = ()
+    empty: tuple = ()
+    ulp: float = 2
+    rtol: float = 1e-11
+    reason: str = ""
+
+    @property
+    def primitive(self):
+        """The primitive of this row."""
+        return primitives()[self.name]
+
+    @property
+    def arity(self):
+        """Number of inputs."""
+        return self.primitive.arity if self.elementwise else len(self.cases[0].shapes)
+
+    @property
+    def elementwise(self):
+        """Whether the primitive is a scalar function."""
+        return not self.cases
+
+    def interval(self, k):
+        """Where to sample input k."""
+        return self.domain[min(k, len(self.domain) - 1)]
+
+    def sample(self, dtype="float64", shape=(40,)):
+        """Arguments of an elementwise primitive, the same ones each time."""
+        rng = numpy.random.default_rng(list(self.name.encode()))
+        dtype = numpy.dtype(dtype)
+        made = []
+        for k in range(self.arity):
+            low, high = self.interval(k)
+            fixed = (self.primitive.casts or (None,) * self.arity)[k]
+            if fixed == "bool" or dtype.kind == "b":
+                made.append(rng.integers(0, 2, shape).astype(bool))
+            elif dtype.kind in "iu":
+                low, high = (max(low, 0), max(high, 3)) if dtype.kind == "u" else (low, high)
+                made.append(rng.integers(math.ceil(low), math.floor(high) + 1, shape).astype(dtype))
+            else:
+                made.append(rng.uniform(low, high, shape).astype(dtype))
+        return made
+
+    def arguments(self, case, dtype="float64"):
+        """Arguments of a primitive that works on whole arrays."""
+        rng = numpy.random.default_rng(list(self.name.encode()))
+        dtype, (low, high), made = numpy.dtype(dtype), self.interval(0), []
+        for k, shape in enumerate(case.shapes):
+            if k in case.indices:
+                made.append(rng.integers(0, case.indices[k], shape))
+            elif dtype.kind == "b":
+                made.append(rng.integers(0, 2, shape).astype(bool))
+            elif dtype.kind in "iu":
+                made.append(rng.integers(0 if dtype.kind == "u" else -3, 4, shape).astype(dtype))
+            else:
+                made.append(rng.uniform(low, high, shape).astype(dtype))
+        return made
+
+
+# ---------------------------------------------------------------- oracles that have no name elsewhere
+
+
+def real_cbrt(x):
+    """Cube root, also of negative numbers."""
+    return -mpmath.cbrt(-x) if x < 0 else mpmath.cbrt(x)
+
+
+def sign(x):
+    return (x > 0) - (x < 0)
+
+
+def copysign(a, b):
+    return abs(a) if b >= 0 else -abs(a)
+
+
+def along(function):
+    """An oracle for arrays from a function of a list, applied along the attribute `axis`."""
+
+    def oracle(x, axis):
+        return numpy.apply_along_axis(lambda lane: function(lane.tolist()), axis, x)
+
+    return oracle
+
+
+def over(function):
+    """An oracle for a reduction from a function of a list of numbers."""
+
+    def oracle(x, axes):
+        kept = [i for i in range(x.ndim) if i not in axes]
+        out = numpy.empty([x.shape[i] for i in kept], object)
+        for index in numpy.ndindex(*out.shape):
+            where = [slice(None)] * x.ndim
+            for i, n in zip(kept, index, strict=True):
+                where[i] = n
+            out[index] = function(numpy.asarray(x[tuple(where)]).ravel().tolist())
+        return out
+
+    return oracle
+
+
+def product(values):
+    return math.prod(values)
+
+
+def linear_recurrence(a, b, axis):
+    out, a, b = [], numpy.moveaxis(a, axis, 0), numpy.moveaxis(b, axis, 0)
+    for t in range(len(b)):
+        out.append(b[t] + (a[t] * out[-1] if t else 0))
+    return numpy.moveaxis(numpy.array(out), 0, axis)
+
+
+def picked(x, i, axis):
+    return numpy.stack([x[(slice(None),) * axis + (int(k),)] for k in i.ravel()], axis).reshape(
+        x.shape[:axis] + i.shape + x.shape[axis + 1 :]
+    )
+
+
+def _written(x, i, v, axis, combine):
+    out = x.copy()
+    parts = numpy.moveaxis(v.reshape(x.shape[:axis] + (-1,) + x.shape[axis + 1 :]), axis, 0) if v.size else ()
+    for k, part in zip(i.ravel(), parts, strict=False):
+        where = (slice(None),) * axis + (int(k),)
+        out[where] = combine(out[where], part)
+    return out
+
+
+def scattered(x, i, v, axis):
+    return _written(x, i, v, axis, operator.add)
+
+
+def put_down(x, i, v, axis):
+    return _written(x, i, v, axis, lambda old, new: new)
+
+
+def places(shape, spec):
+    """Indices of the elements a slice spec names, as numpy.ix_ takes them."""
+    return numpy.ix_(*[[start + step * k for k in range(count)] for start, step, count in spec])
+
+
+def sliced(x, spec):
+    return x[places(x.shape, spec)]
+
+
+def embedded(x, shape, spec):
+    out = numpy.zeros(shape, x.dtype)
+    out[places(shape, spec)] = x
+    return out
+
+
+def added(x, *parts, specs):
+    out = x.copy()
+    for part, spec in zip(parts, specs, strict=True):
+        out[places(x.shape, spec)] += part
+    return out
+
+
+def assigned(x1, x2, spec):
+    out = x1.copy()
+    out[places(x1.shape, spec)] = x2
+    return out
+
+
+def cast(x, dtype):
+    kind = numpy.dtype(dtype).kind
+    return numpy.array([bool(v) if kind == "b" else int(v) if kind in "iu" else v for v in x.ravel().tolist()], dtype).reshape(x.shape)
+
+
+def first_largest(values):
+    return max(range(len(values)), key=lambda i: (values[i], -i))
+
+
+def first_smallest(values):
+    return min(range(len(values)), key=lambda i: (values[i], i))
+
+
+# ---------------------------------------------------------------- cases
+
+LANES = tuple(Case((shape,), {"axis": axis}) for shape in ((7,), (4, 5), (2, 3, 4)) for axis in range(len(shape)))
+NO_LANES = (Case(((0,),), {"axis": 0}), Case(((3, 0),), {"axis": 0}), Case(((3, 0),), {"axis": 1}))
+AXES = (
+    Case(((7,),), {"axes": (0,)}), Case(((4, 5),), {"axes": (0,)}), Case(((4, 5),), {"axes": (1,)}),
+    Case(((4, 5),), {"axes": (0, 1)}), Case(((2, 3, 4),), {"axes": (1,)}), Case(((2, 3, 4),), {"axes": (0, 2)}),
+    Case(((1, 3, 1),), {"axes": (0, 2)}), Case(((1, 1),), {"axes": (0, 1)}), Case(((),), {"axes": ()}),
+)  # fmt: skip
+NO_ROWS = (Case(((0, 3),), {"axes": (1,)}),)
+NOTHING = (Case(((0,),), {"axes": (0,)}), Case(((0, 3),), {"axes": (0,)}), Case(((2, 0),), {"axes": (0, 1)}))
+BACKWARD = ((3, -1, 4), (1, 2, 2))
+GATHERS = (
+    Case(((5,), (3,)), {"axis": 0}, {1: 5}), Case(((4, 3), (6,)), {"axis": 0}, {1: 4}),
+    Case(((4, 3), (2, 2)), {"axis": 1}, {1: 3}), Case(((2, 5, 3), ()), {"axis": 1}, {1: 5}),
+)  # fmt: skip
+SCATTERS = tuple(
+    Case((*c.shapes, c.shapes[0][: c.attrs["axis"]] + c.shapes[1] + c.shapes[0][c.attrs["axis"] + 1 :]), c.attrs, c.indices)
+    for c in GATHERS
+)
+
+# ---------------------------------------------------------------- the table
+
+ROWS = (
+    # arithmetic
+    Row("add", operator.add, dtypes=NUMBERS, ulp=0.5),
+    Row("subtract", operator.sub, dtypes=NUMBERS, ulp=0.5),
+    Row("multiply", operator.mul, dtypes=NUMBERS, ulp=0.5, at={(0.0, math.inf): (math.inf, 0.0)}),
+    Row("divide", operator.truediv, ((-3, 3), (0.5, 3)), ulp=0.5),
+    Row("negative", operator.neg, dtypes=NUMBERS, ulp=0.5),
+    Row("positive", operator.pos, dtypes=NUMBERS, ulp=0.5),
+    Row("absolute", abs, dtypes=NUMBERS, ulp=0.5, at={(0.0,): (0.0,), (-0.0,): (0.0,)}),
+    Row("sign", sign, dtypes=NUMBERS, gradient="zero", at={(0.0,): (0.0,)}),
+    Row("floor_divide", lambda a, b: mpmath.floor(a / b) if isinstance(a, mpmath.mpf) else a // b, ((-9, 9), (1, 4)), NUMBERS,
+        gradient="zero"),
+    Row("remainder", lambda a, b: a - b * mpmath.floor(a / b) if isinstance(a, mpmath.mpf) else a % b, ((-9, 9), (1, 4)), NUMBERS),
+    Row("copysign", copysign, ulp=0.5, at={(2.0, -0.0): (-1.0, 0.0), (-2.0, 0.0): (-1.0, 0.0), (0.0, 1.0): (0.0, 0.0)}),
+    Row("add_n", lambda *xs: sum(xs), cases=(Case(((5,), (5,), (5,))), Case(((2, 3),) * 4)), dtypes=NUMBERS, empty=(Case(((0, 2),) * 3),)),
+    # casts and copies
+    Row("astype", cast, cases=tuple(Case(((3, 4),), {"dtype": numpy.dtype(d)}) for d in ("float64", "float32", "int32", "uint8", "bool")),
+        dtypes=("float64", "float32", "int64", "bool"), domain=((0, 9),), empty=(Case(((0,),), {"dtype": numpy.dtype("float32")}),)),
+    Row("identity", operator.pos, dtypes=NUMBERS, ulp=0.5),
+    Row("stop_gradient", operator.pos, dtypes=NUMBERS, ulp=0.5, gradient=None),
+    # comparisons, logic, bits, classes of floats
+    *(Row(name, function, ((-2, 2),), NUMBERS, gradient=None)
+      for name, function in (("equal", operator.eq), ("not_equal", operator.ne), ("less", operator.lt),
+                             ("less_equal", operator.le), ("greater", operator.gt), ("greater_equal", operator.ge))),
+    Row("logical_and", lambda a, b: a and b, dtypes=("bool",), gradient=None),
+    Row("logical_or", lambda a, b: a or b, dtypes=("bool",), gradient=None),
+    Row("logical_xor", operator.ne, dtypes=("bool",), gradient=None),
+    Row("logical_not", operator.not_, dtypes=("bool",), gradient=None),
+    Row("bitwise_and", operator.and_, ((-100, 100),), WHOLE, gradient=None),
+    Row("bitwise_or", operator.or_, ((-100, 100),), WHOLE, gradient=None),
+    Row("bitwise_xor", operator.xor, ((-100, 100),), WHOLE, gradient=None),
+    Row("invert", lambda a: (not a) if isinstance(a, bool) else ~a, ((-100, 100),), WHOLE, gradient=None),
+    Row("left_shift", operator.lshift, ((-100, 100), (0, 6)), INTEGERS, gradient=None),
+    Row("right_shift", operator.rshift, ((-100, 100), (0, 6)), INTEGERS, gradient=None),
+    Row("isnan", mpmath.isnan, gradient=None),
+    Row("isinf", mpmath.isinf, gradient=None),
+    Row("isfinite", mpmath.isfinite, gradient=None),
+    Row("signbit", lambda x: x < 0, gradient=None),
+    # rounding
+    Row("floor", mpmath.floor, gradient="zero"),
+    Row("ceil", mpmath.ceil, gradient="zero"),
+    Row("trunc", lambda x: mpmath.floor(x) if x >= 0 else mpmath.ceil(x), gradient="zero"),
+    Row("rint", mpmath.nint, gradient="zero"),
+    # selection
+    Row("where", lambda c, a, b: a if c else b, dtypes=NUMBERS, ulp=0.5),
+    Row("maximum", max, dtypes=NUMBERS, ulp=0.5, at={(2.0, 2.0): (0.5, 0.5), (0.0, -0.0): (0.5, 0.5)}),
+    Row("minimum", min, dtypes=NUMBERS, ulp=0.5, at={(2.0, 2.0): (0.5, 0.5)}),
+    Row("clip", lambda x, low, high: min(max(x, low), high), ((-4, 4), (-2, 0), (0, 2)), NUMBERS, ulp=0.5,
+        at={(1.0, 1.0, 2.0): (1.0, 0.0, 0.0), (2.0, 1.0, 2.0): (1.0, 0.0, 0.0), (0.0, 1.0, 2.0): (0.0, 1.0, 0.0),
+            (3.0, 1.0, 2.0): (0.0, 0.0, 1.0), (0.0, 3.0, 2.0): (0.0, 0.0, 1.0)}),
+    # exponentials and logarithms
+    Row("exp", mpmath.exp, ((-20, 20),)),
+    Row("exp2", lambda x: mpmath.mpf(2) ** x, ((-20, 20),)),
+    Row("expm1", mpmath.expm1, ((-4, 4),)),
+    Row("log", mpmath.log, ((0.01, 20),)),
+    Row("log2", lambda x: mpmath.log(x) / mpmath.log(2), ((0.01, 20),)),
+    Row("log10", mpmath.log10, ((0.01, 20),)),
+    Row("log1p", mpmath.log1p, ((-0.9, 20),)),
+    Row("logaddexp", lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)), ((1, 6), (1, 6)), at={(-math.inf, -math.inf): None, (1.0, 1.0): (0.5, 0.5)}),
+    Row("softplus", lambda x: mpmath.log1p(mpmath.exp(x)), ((-9, 9),), at={(0.0,): (0.5,)}),
+    Row("logistic", lambda x: 1 / (1 + mpmath.exp(-x)), ((-9, 9),)),
+    Row("power", operator.pow, ((0.2, 4), (-3, 3)),
+        at={(0.0, 2.0): (0.0, 0.0), (0.0, 1.0): (1.0, 0.0), (0.0, 0.0): (0.0, None), (-2.0, 3.0): (12.0, None)}),
+    # roots and small powers
+    Row("sqrt", mpmath.sqrt, ((0.1, 9),), ulp=0.5, at={(0.0,): (math.inf,)}),
+    Row("rsqrt", lambda x: 1 / mpmath.sqrt(x), ((0.1, 9),)),
+    Row("cbrt", real_cbrt, ((-9, 9),)),
+    Row("hypot", lambda a, b: mpmath.sqrt(a * a + b * b), at={(0.0, 0.0): (0.0, 0.0)}),
+    Row("reciprocal", lambda x: 1 / x, ((0.2, 4),), ulp=0.5),
+    Row("square", lambda x: x * x, dtypes=NUMBERS, ulp=0.5),
+    # hyperbolic
+    Row("tanh", mpmath.tanh),
+    Row("sinh", mpmath.sinh),
+    Row("cosh", mpmath.cosh),
+    Row("arcsinh", mpmath.asinh),
+    Row("arccosh", mpmath.acosh, ((1.1, 9),)),
+    Row("arctanh", mpmath.atanh, ((-0.95, 0.95),)),
+    # trigonometric
+    Row("sin", mpmath.sin, ((-9, 9),)),
+    Row("cos", mpmath.cos, ((-9, 9),)),
+    Row("tan", mpmath.tan, ((-1.4, 1.4),)),
+    Row("arcsin", mpmath.asin, ((-0.95, 0.95),)),
+    Row("arccos", mpmath.acos, ((-0.95, 0.95),)),
+    Row("arctan", mpmath.atan, ((-9, 9),)),
+    Row("arctan2", mpmath.atan2, ((-3, 3), (0.2, 3))),
+    # special
+    Row("erf", mpmath.erf),
+    Row("erfc", mpmath.erfc),
+    Row("lgamma", mpmath.loggamma, ((2.5, 20),)),
+    Row("digamma", lambda x: mpmath.psi(0, x), ((2, 20),)),
+    Row("trigamma", lambda x: mpmath.psi(1, x), ((0.5, 20),)),
+    Row("polygamma2", lambda x: mpmath.psi(2, x), ((0.5, 20),)),
+    Row("polygamma3", lambda x: mpmath.psi(3, x), ((0.5, 20),), gradient=None),
+    # views
+    Row("reshape", lambda x, shape: numpy.array(x.ravel().tolist(), x.dtype).reshape(shape), dtypes=ANY,
+        cases=(Case(((2, 6),), {"shape": (3, 4)}), Case(((4,),), {"shape": (1, 4, 1)}), Case(((1,),), {"shape": ()})),
+        empty=(Case(((0, 3),), {"shape": (5, 0)}),)),
+    Row("transpose", lambda x, axes: numpy.einsum(x, list(range(x.ndim)), list(axes)) if x.dtype.kind != "b" else numpy.transpose(x, axes),
+        dtypes=ANY, cases=(Case(((2, 3),), {"axes": (1, 0)}), Case(((2, 3, 4),), {"axes": (2, 0, 1)}), Case(((),), {"axes": ()})),
+        empty=(Case(((0, 3),), {"axes": (1, 0)}),)),
+    Row("broadcast_to", lambda x, shape: x * numpy.ones(shape, x.dtype), dtypes=ANY,
+        cases=(Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (3,)}), Case(((1, 1),), {"shape": (2, 2)})),
+        empty=(Case(((1, 3),), {"shape": (0, 3)}),)),
+    Row("slice_", sliced, dtypes=ANY,
+        cases=(Case(((5, 4),), {"spec": ((1, 2, 2), (0, 1, 4))}), Case(((5, 4),), {"spec": BACKWARD}), Case(((3,),), {"spec": ((2, -1, 3),)})),
+        empty=(Case(((5, 4),), {"spec": ((2, 1, 0), (0, 1, 4))}),)),
+    # updates
+    Row("embed", embedded, dtypes=ANY,
+        cases=(Case(((2, 4),), {"shape": (5, 4), "spec": ((1, 2, 2), (0, 1, 4))}), Case(((4, 2),), {"shape": (5, 4), "spec": BACKWARD})),
+        empty=(Case(((0, 4),), {"shape": (5, 4), "spec": ((2, 1, 0), (0, 1, 4))}),)),
+    Row("add_slices", added, dtypes=NUMBERS,
+        cases=(Case(((5, 4), (4, 2), (4, 2)), {"specs": (BACKWARD, ((0, 1, 4), (2, 1, 2)))}),),
+        empty=(Case(((0, 4), (0, 4)), {"specs": (((0, 1, 0), (0, 1, 4)),)}),)),
+    Row("set_slice", assigned, dtypes=ANY,
+        cases=(Case(((5, 4), (4, 2)), {"spec": BACKWARD}), Case(((3,), (1,)), {"spec": ((2, 1, 1),)})),
+        empty=(Case(((5, 4), (0, 4)), {"spec": ((2, 1, 0), (0, 1, 4))}),)),
+    Row("concatenate", lambda *xs, axis: numpy.moveaxis(numpy.array([s for x in xs for s in numpy.moveaxis(x, axis, 0)]), 0, axis),
+        dtypes=ANY, cases=(Case(((2, 3), (1, 3)), {"axis": 0}), Case(((2, 3), (2, 1), (2, 3)), {"axis": 1})),
+        empty=(Case(((0, 3), (0, 3)), {"axis": 0}), Case(((0, 3), (2, 3)), {"axis": 0}))),
+    # along an axis
+    Row("cumsum", along(lambda v: list(itertools.accumulate(v))), cases=LANES, empty=NO_LANES, dtypes=("float64", "float32", "int64", "int32"), ulp=40,
+        reason="a running sum in another order"),
+    Row("cumprod", along(lambda v: list(itertools.accumulate(v, operator.mul))), cases=LANES, empty=NO_LANES,
+        dtypes=("float64", "float32", "int64", "int32"), ulp=40, reason="products of up to seven roundings"),
+    Row("recurrence", linear_recurrence, cases=tuple(Case(c.shapes * 2, c.attrs) for c in LANES),
+        empty=tuple(Case(c.shapes * 2, c.attrs) for c in NO_LANES), domain=((-1, 1),), ulp=100,
+        reason="cancellation between products and sums"),
+    Row("argmax", along(first_largest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
+    Row("argmin", along(first_smallest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
+    Row("argsort", along(lambda v: sorted(range(len(v)), key=v.__getitem__)), cases=LANES, empty=NO_LANES, dtypes=NUMBERS, gradient=None),
+    # gathers and scatters
+    Row("take", picked, cases=GATHERS, empty=(Case(((5,), (0,)), {"axis": 0}, {1: 5}),), dtypes=ANY),
+    Row("scatter_add", scattered, cases=SCATTERS, empty=(Case(((5,), (0,), (0,)), {"axis": 0}, {1: 5}),), dtypes=NUMBERS, ulp=40,
+        reason="sums of several terms may cancel"),
+    Row("put", put_down, cases=SCATTERS, empty=(Case(((5,), (0,), (0,)), {"axis": 0}, {1: 5}),), dtypes=ANY),
+    # products
+    Row("matmul", lambda a, b: numpy.einsum("...ij,...jk->...ik", a, b), ulp=200, reason="sums of products may cancel",
+        cases=(Case(((3, 4), (4, 5))), Case(((2, 3, 4), (4, 2))), Case(((2, 1, 3, 4), (5, 4, 2))), Case(((1, 4), (4, 1)))),
+        empty=(Case(((0, 4), (4, 2))), Case(((3, 0), (0, 2))))),
+    # reductions
+    Row("sum", over(math.fsum), cases=AXES, empty=NO_ROWS + NOTHING, dtypes=("float64", "float32", "int64", "int32"), ulp=40,
+        reason="terms may cancel"),
+    Row("prod", over(product), cases=AXES, empty=NO_ROWS + NOTHING, dtypes=("float64", "float32", "int64"), ulp=40,
+        reason="a rounding for each factor"),
+    Row("max", over(max), cases=AXES, empty=NO_ROWS, dtypes=ANY, ulp=0),
+    Row("min", over(min), cases=AXES, empty=NO_ROWS, dtypes=ANY, ulp=0),
+    Row("any", over(lambda v: bool(sum(v))), cases=AXES, empty=NO_ROWS + NOTHING, dtypes=("bool",), gradient=None),
+    Row("all", over(lambda v: product(v) != 0), cases=AXES, empty=NO_ROWS + NOTHING, dtypes=("bool",), gradient=None),
+)  # fmt: skip
+
+BY_NAME = {row.name: row for row in ROWS}
+ELEMENTWISE = tuple(row for row in ROWS if row.elementwise)
+STRUCTURAL = tuple(row for row in ROWS if not row.elementwise)
+
+#: Whole-array derivatives where there is none, or where a rule could divide by zero:
+#: (primitive, argument, attributes, gradient of the sum of the result).
+ARRAY_POINTS = (
+    ("max", [1.0, 3.0, 3.0], {"axes": (0,)}, [0.0, 0.5, 0.5]),
+    ("min", [1.0, 1.0, 1.0, 3.0], {"axes": (0,)}, [1 / 3, 1 / 3, 1 / 3, 0.0]),
+    ("max", [[1.0, 2.0], [2.0, 0.0]], {"axes": (0, 1)}, [[0.0, 0.5], [0.5, 0.0]]),
+    ("prod", [0.0, 2.0, 3.0], {"axes": (0,)}, [6.0, 0.0, 0.0]),
+    ("prod", [0.0, 0.0, 3.0], {"axes": (0,)}, [0.0, 0.0, 0.0]),
+    ("cumprod", [2.0, 0.0, 3.0, 4.0], {"axis": 0}, [1.0, 2 + 6 + 24, 0.0, 0.0]),
+)
