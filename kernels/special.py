@@ -159,19 +159,20 @@ def climbed(y, t, numerator, denominator):
     )
 
 
+def climbed_by_two(y, total):
+    """Two steps up towards 8, with 1 / y + 1 / (y + 1) added to the total: one rounded quotient for two terms."""
+    below = y < 8.0
+    return select(below, y + 2.0, y), select(below, total + (2.0 * y + 1.0) / (y * (y + 1.0)), total)
+
+
 def sum_of_inverses(x):
-    """y and the sum of 1 / (x + j) over the steps j = 0, 1, ... from x to y >= 8."""
+    """y, 1 / x and the sum of 1 / (x + j) over the steps j = 1, 2, ... from x to y >= 8."""
     first = select(x < 8.0, 1.0 / x, 0.0)
-    y, n, d = select(x < 8.0, x + 1.0, x), 0.0, 1.0
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    y, n, d = climbed(y, y, n, d)
-    return y, first, n / d
+    y, total = climbed_by_two(select(x < 8.0, x + 1.0, x), 0.0)
+    y, total = climbed_by_two(y, total)
+    y, total = climbed_by_two(y, total)
+    y, total = climbed_by_two(y, total)
+    return y, first, total
 
 
 def sum_of_inverse_squares(x):
@@ -234,10 +235,14 @@ def digamma(x):
     inverse = 1.0 / y
     w = inverse * inverse
     series = fma(w, polynomial(w, by_precision(PSI0, PSI0_32)), -0.5 * inverse)
-    value = ((log(y) - rest) + series) - first
+    part, part_low = two_sum(log(y), -rest)
+    value, value_low = two_sum(part, -first)
+    low = (value_low + part_low) + series
     s, c = sin_cos_pi(a)
-    mirrored = value + 1.0 / a + PI_1 * (c / select(s == 0.0, NAN, s))
-    return select(reflected, mirrored, value)
+    part, part_low = two_sum(value, PI_1 * (c / select(s == 0.0, NAN, s)))
+    mirrored = part + (part_low + (low + 1.0 / a))
+    value = select(first - first == 0.0, value + low, -first)
+    return select(x == INFINITY, x, select(reflected, mirrored, value))
 
 
 @digamma.vjp

@@ -55,9 +55,13 @@ def test_code_blocks(path, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_excerpts(path):
-    """A block that names a file is cut from that file."""
+    """A block that names a file is cut from that file, apart from spaces."""
+
+    def squeezed(text):
+        return re.sub(r",(?=[)\]}])", "", re.sub(r"\s+", "", text))
+
     for name, source in EXCERPT.findall(path.read_text()):
-        assert source in (ROOT / name).read_text(), f"this is no longer in {name}:\n{source}"
+        assert squeezed(source).rstrip(",") in squeezed((ROOT / name).read_text()), f"this is no longer in {name}:\n{source}"
 
 
 @pytest.mark.parametrize("name", sorted(set(modules())))

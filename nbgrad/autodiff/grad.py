@@ -338,24 +338,31 @@ class Inputs:
         arrays = [Array(Node(None, (), (), v.shape, v.dtype, v, False, site)) for v in results]
         for a in arrays[:split] if history else arrays:
             a._node.info = lost
-        if history:
-            later = Later(build, outputs, seeds)
+        if history and len(arrays) > split:
+            later = Later(build, outputs, seeds, arrays[split]._node.serial)
             for i, a in enumerate(arrays[split:]):
                 a._node.info = {"deferred": (later, i)}
         return arrays[:split], arrays[split:]
 
 
 class Later:
-    """The backward graph of results that were computed at once, built when they are differentiated after all."""
+    """The backward graph of results that were computed at once, built when they are differentiated after all.
 
-    __slots__ = ("build", "found", "outputs", "seeds")
+    Its nodes are numbered as if they had been made then, just before `serial`: a node is younger than its inputs.
+    """
 
-    def __init__(self, build, outputs, seeds):
-        self.build, self.outputs, self.seeds, self.found = build, outputs, seeds, None
+    __slots__ = ("build", "found", "outputs", "seeds", "serial")
+
+    def __init__(self, build, outputs, seeds, serial):
+        self.build, self.outputs, self.seeds, self.serial, self.found = build, outputs, seeds, serial, None
 
     def __call__(self):
         if self.found is None:
+            start = next(graph._serial)
             self.found = self.build(self.outputs, self.seeds)
+            new = [n for n in graph.topological(self.found, stop=lambda n: n.serial < start) if n.serial > start]
+            for i, node in enumerate(new):
+                node.serial = self.serial - 1 + (i + 1) / (len(new) + 1)
         return self.found
 
 

@@ -59,7 +59,7 @@ def _as_numba(word, result, literal=None):
         return result(a, b, c, d)(a, b, c, d), codegen
 
     typed = {2: two, 3: three, 4: four}[word.__code__.co_argcount - 2]
-    return intrinsic(typed, prefer_literal=True) if literal is not None else intrinsic(typed)
+    return intrinsic(prefer_literal=True)(typed) if literal is not None else intrinsic(typed)
 
 
 def _element(pointer, *_):

@@ -50,55 +50,16 @@ def _while_loop(condition, body, variables):
     return variables
 
 
-_OURS = [
-    "gradients",
-    "AggregationMethod",
-    "UnconnectedGradients",
-    "grad",
-    "value_and_grad",
-    "get_grad",
-    "jvp",
-    "vjp",
-    "jacrev",
-    "jacfwd",
-]
-_SAME = [
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "square",
-    "abs",
-    "sign",
-    "floor",
-    "sin",
-    "cos",
-    "tan",
-    "tanh",
-    "sinh",
-    "cosh",
-    "maximum",
-    "minimum",
-    "zeros_like",
-    "ones_like",
-    "cumsum",
-    "cumprod",
-    "matmul",
-    "where",
-    "einsum",
-    "reshape",
-    "expand_dims",
-    "squeeze",
-    "broadcast_to",
-    "tile",
-    "pad",
-    "flip",
-    "stack",
-    "split",
-    "softmax",
-    "log_softmax",
-    "sqrt",
-]
+_OURS = (
+    *("gradients", "AggregationMethod", "UnconnectedGradients", "grad", "value_and_grad", "get_grad"),
+    *("jvp", "vjp", "jacrev", "jacfwd"),
+)
+_SAME = (
+    *("exp", "log", "log1p", "expm1", "square", "sqrt", "abs", "sign", "floor", "maximum", "minimum"),
+    *("sin", "cos", "tan", "tanh", "sinh", "cosh", "softmax", "log_softmax", "cumsum", "cumprod"),
+    *("zeros_like", "ones_like", "matmul", "einsum", "where", "reshape", "expand_dims", "squeeze"),
+    *("broadcast_to", "tile", "pad", "flip", "stack", "split"),
+)
 
 NAMES = {
     **{name: getattr(xp, name) for name in _SAME},

@@ -70,7 +70,7 @@ def assert_near(found, expected, ulp, what=""):
 
 def reference_ulp(row, dtype):
     """NumPy's and SciPy's own functions are allowed more than ours."""
-    return max(row.ulp, 4 if row.ulp < 20 else row.ulp) if row.primitive.domain == "float" else row.ulp
+    return max(row.ulp, 8) if row.primitive.domain == "float" else row.ulp
 
 
 # ---------------------------------------------------------------- the table
@@ -159,8 +159,8 @@ def check_structural(row, dtype, tier):
         expected = numpy.asarray(row.oracle(*arguments, **case.attrs))
         what = f"{row.name} {case.shapes} {case.attrs} {dtype}"
         assert found.shape == expected.shape, what
-        inferred = row.primitive.infer(*map(ng.asarray, arguments), **case.attrs)
-        assert (found.shape, found.dtype) == inferred, what
+        node = row.primitive(*arguments, **case.attrs)
+        assert (found.shape, found.dtype) == (node.shape, node.dtype), what
         if found.dtype.kind == "f" and numpy.dtype(dtype).kind == "f":
             scale = max(numpy.abs(numpy.asarray(expected, float)).max(initial=0), 1e-30)
             error = numpy.abs(found.astype(float) - numpy.asarray(expected, float)).max(initial=0) / scale
@@ -196,7 +196,8 @@ def test_dtype_of_integers_and_numbers(row):
     if "float32" not in row.dtypes:
         return
     x = row.sample("float32", (3,))
-    weak = [x[0], *[a[0].item() for a in x[1:]]]
+    strong = 1 if row.name == "where" else 0
+    weak = [a if k == strong else a[0].item() for k, a in enumerate(x)]
     assert primitive(*weak).dtype == result_dtype(row, "float32")
     if row.name == "where":
         return
