@@ -195,7 +195,10 @@ def over_no_axes(node, make):
 
 @rewrite("add", "add_n")
 def sum_of_embedded(node, make):
-    """Embedded cotangents are added into their place: x + 0 = x but for the sign of a zero sum, which no sum promises."""
+    """Embedded cotangents are added into their place: x + 0 = x but for the sign of zero.
+
+    Dense cotangents are summed first, whatever the order: a sum of cotangents has no order of its own.
+    """
     if node.dtype.kind != "f" or not any(_is_embedded(x, node) for x in node.inputs):
         return None
     from nbgrad.kernels.arithmetic import add
