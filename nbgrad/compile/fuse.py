@@ -172,8 +172,8 @@ def _groups(plan, computed, level):
             continue
         leader[node], members[node] = node, [node]
         for x in node.inputs:
-            if x in leader and x not in plan.recomputed and level[x] == level[node] and x.shape == node.shape:
-                join(node, x)
+            if x in leader and level[x] == level[node] and x.shape == node.shape:
+                join(node, x)  # recomputed ones too: nests of one level must not read each other's memory
             elif node not in plan.recomputed and shapes.size(x.shape) > 1 and not graph.is_constant(x):
                 key = level[node], node.shape, plan.sources[x].broadcast(node.shape).key()
                 if key in readers:

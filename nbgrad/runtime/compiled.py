@@ -12,7 +12,7 @@ from nbgrad.runtime.driver import ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS, PLAN_W
 from nbgrad.statistics import COUNTERS
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
-OWN_ARENA = 1 << 20
+OWN_ARENA = 1 << 16
 #: Elements of work in a plan from which the GIL is released, and from which threads are woken.
 LONG, SHARED = 1 << 12, 1 << 16
 

@@ -5,7 +5,7 @@ import functools
 import mpmath
 import numpy
 
-from nbgrad.compile.specialise import specialise
+import nbgrad as ng
 from nbgrad.primitive import primitives
 
 #: What every function of one argument is asked, besides its samples.
@@ -19,30 +19,14 @@ SPECIAL = (
 
 @functools.cache
 def compiled(name, dtype):
-    """The primitive as a function of arrays: its text for one dtype in a loop."""
-    import numba
-
-    text = primitives()[name].text(dtype)
-    scalar = specialise(text, dtype)
-
-    @numba.njit(error_model="numpy")
-    def one(x, out):
-        for i in range(x.size):
-            out[i] = scalar(x[i])
-
-    @numba.njit(error_model="numpy")
-    def two(x1, x2, out):
-        for i in range(x1.size):
-            out[i] = scalar(x1[i], x2[i])
-
-    loop = (one, two)[text.__code__.co_argcount - 1]
+    """The primitive as users run it: a compiled program of NumPy arrays."""
+    primitive = primitives()[name]
+    program = ng.jit(lambda *arrays: primitive(*arrays))
 
     def call(*arrays):
-        out = numpy.empty_like(arrays[0])
-        loop(*arrays, out)
-        return out
+        assert all(a.dtype == dtype for a in arrays)
+        return numpy.asarray(program(*map(ng.asarray, arrays)))
 
-    call.loop = loop
     return call
 
 

@@ -69,18 +69,21 @@ DISTRIBUTIONS = {
     "shifted": lambda rng, n: 1000 + rng.standard_normal(n),
     "heavy tails": lambda rng, n: rng.standard_cauchy(n),
     "descending": lambda rng, n: 1.0 / numpy.arange(1, n + 1),
-    "alternating": lambda rng, n: numpy.where(numpy.arange(n) % 2, -1, 1) * (1 + rng.random(n)),
+    "random signs": lambda rng, n: rng.choice([-1, 1], n) * (1 + rng.random(n)),
 }
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("n", [1_000_000, 4097, 300])
 def test_sum_error_no_worse_than_numpy(distribution, n, rng):
-    x = DISTRIBUTIONS[distribution](rng, n).astype("float32")
-    exact = math.fsum(x.tolist())
-    ours = abs(float(numpy.asarray(ng.jit(nx.sum)(x))) - exact)
-    theirs = abs(float(numpy.sum(x)) - exact)
-    assert ours <= theirs + numpy.spacing(numpy.float32(abs(exact)))
+    total, ours, theirs, unit = ng.jit(nx.sum), 0.0, 0.0, 0.0
+    for _ in range(5 if n > 100_000 else 50):  # root mean squares: a single sum may be right by luck
+        x = DISTRIBUTIONS[distribution](rng, n).astype("float32")
+        exact = math.fsum(x.tolist())
+        ours += (float(numpy.asarray(total(x))) - exact) ** 2
+        theirs += (float(numpy.sum(x)) - exact) ** 2
+        unit += float(numpy.spacing(numpy.float32(abs(exact)))) ** 2
+    assert math.sqrt(ours) <= math.sqrt(theirs) + math.sqrt(unit)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
