@@ -12,7 +12,7 @@ from nbgrad.primitive import structural
 
 
 def _reduced(x, axes):
-    return shapes.without(x.shape, axes)
+    return () if len(axes) == len(x.shape) else shapes.without(x.shape, axes)
 
 
 def _spread(g, x, axes):

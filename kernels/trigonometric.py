@@ -298,7 +298,7 @@ def arctan_vjp(g, x):
 
 @elementwise(numpy.arctan2, cost=34)
 def arctan2(x1, x2):
-    """The angle of the point (x2, x1), in (-pi, pi], with the special cases of C's atan2.  2 ULP."""
+    """The angle of the point (x2, x1), in (-pi, pi], with the special cases of C's atan2.  3 ULP."""
     half_pi, half_pi_low = by_precision(HALF_PI, HALF_PI_32)
     a, b = magnitude(x1), magnitude(x2)
     endless = (a == INFINITY) & (b == INFINITY)

@@ -183,8 +183,18 @@ def _holds_arrays(x):
 def apply(primitive, args, attrs):
     """Call a primitive on Arrays, NumPy arrays and numbers: a new Array."""
     if primitive.kind == "elementwise":
+        if len(args) == 1 and type(args[0]) is state.array:  # the fast path: a function of one float array
+            x = args[0]._node
+            if x.dtype.kind == "f" and primitive.domain != "integer" and primitive.result == "same" and primitive.arity == 1:
+                node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site())
+                if state.scope or state.device:
+                    node.note(scope=state.scope, device=state.device)
+                return state.array(node)
         return elementwise(primitive, args)
-    nodes = tuple(node_of(a, primitive.name, f"x{i + 1}") for i, a in enumerate(args))
+    if len(args) == 1 and type(args[0]) is state.array:
+        nodes = (args[0]._node,)
+    else:
+        nodes = tuple([node_of(a, primitive.name, f"x{i + 1}") for i, a in enumerate(args)])
     return state.array(structural(primitive, nodes, attrs))
 
 

@@ -72,17 +72,19 @@ def _integer_power(x, n):
 def _binary(primitive, name):
     boolean = primitive.result == "bool"
     plain = primitive.domain != "float" and primitive.domain != "integer"
+    numeric = primitive.domain != "integer"
 
     def method(self, other):
         if type(other) is type(self):  # the fast path: same dtype and shape
             x1, x2 = self._node, other._node
             dtype = x1.dtype
             if dtype is x2.dtype and x1.shape == x2.shape and (dtype.kind == "f" or (plain and dtype.kind != "b")):
-                node = Node(primitive, (x1, x2), (), x1.shape, _BOOL if boolean else dtype, None,
-                            x1.history or x2.history, graph.site())  # fmt: skip
-                if graph.state.scope or graph.state.device:
-                    node.note(scope=graph.state.scope, device=graph.state.device)
-                return graph.state.array(node)
+                return graph.state.array(_applied(primitive, x1, x2, x1, boolean))
+        elif type(other) in _NUMBERS:
+            x1 = self._node
+            dtype = x1.dtype
+            if dtype.kind == "f" and numeric:
+                return graph.state.array(_applied(primitive, x1, graph.scalar(other, dtype), x1, boolean))
         elif other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (self, other))
@@ -91,8 +93,23 @@ def _binary(primitive, name):
     return method
 
 
+def _applied(primitive, x1, x2, like, boolean=False):
+    """A node of two inputs that agree in shape and dtype, or of which one is a number."""
+    node = Node(primitive, (x1, x2), (), like.shape, _BOOL if boolean else like.dtype, None,
+                x1.history or x2.history, graph.site())  # fmt: skip
+    if graph.state.scope or graph.state.device:
+        node.note(scope=graph.state.scope, device=graph.state.device)
+    return node
+
+
 def _reflected(primitive, name):
+    numeric = primitive.domain != "integer"
+
     def method(self, other):
+        if type(other) in _NUMBERS:
+            x2 = self._node
+            if x2.dtype.kind == "f" and numeric:
+                return graph.state.array(_applied(primitive, graph.scalar(other, x2.dtype), x2, x2))
         if other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (other, self))
@@ -110,3 +127,4 @@ def _unary(primitive, name):
 
 
 _BOOL = graph.dtypes.BOOL
+_NUMBERS = frozenset((float, int))

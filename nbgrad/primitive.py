@@ -104,8 +104,8 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
 
     Parameters
     ----------
-    reference : callable
-        The NumPy twin.
+    reference : callable, optional
+        The NumPy twin; without one the text itself is called for each element.
     domain : {"float", "number", "integer", "any"}
         What inputs are cast to before the kernel sees them: ``float`` turns integers into float64.
     result : {"same", "bool", "int64"}
@@ -123,12 +123,24 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
     def declare(kernel):
         code = kernel.__code__
         return Primitive(
-            name or kernel.__name__, "elementwise", kernel=kernel, reference=reference, arity=code.co_argcount,
+            name or kernel.__name__, "elementwise", kernel=kernel, reference=reference or _for_each(kernel), arity=code.co_argcount,
             domain=domain, result=result, casts=casts, expression=expression, differentiable=differentiable,
             cost=cost, doc=kernel.__doc__,
         )  # fmt: skip
 
     return declare
+
+
+def _for_each(kernel):
+    """A kernel text as a function of NumPy arrays, element by element."""
+    import numpy
+
+    def reference(*arrays):
+        flat = numpy.broadcast_arrays(*arrays)
+        values = [kernel(*(a.item() for a in element)) for element in zip(*(f.flat for f in flat), strict=True)]
+        return numpy.array([float(v) for v in values]).reshape(flat[0].shape)
+
+    return reference
 
 
 def structural(kind, *, reference, name=None, differentiable=True, cost=1):

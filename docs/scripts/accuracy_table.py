@@ -77,6 +77,7 @@ def main(points):
         "or more for float64, NumPy's or SciPy's float64 for float32. Half of the sample is uniform, half log-uniform",
         "over all magnitudes of the format with subnormals, plus special values; `tests/accuracy/table.py` holds the",
         "intervals. Functions with zeros that are not floats (lgamma, digamma, logaddexp) count ulps of 1 below 1.",
+        "The polygammas of order 2 and 3 were sampled at positive arguments only.",
         "",
         "| function | float64 | at | float32 | at | points |",
         "|---|---|---|---|---|---|",

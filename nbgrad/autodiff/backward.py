@@ -93,14 +93,18 @@ def accumulate(parts, aggregation=ADD_N):
 def pull(node, cotangent, needed=None):
     """One cotangent (or None) for each input of `node`, in its input's shape and dtype."""
     primitive = node.primitive
+    array = graph.state.array
     if primitive.rule is None:
         if not primitive.differentiable:
             return (None,) * len(node.inputs)
+        if primitive.kind == "elementwise" and primitive.kernel is not None:
+            from nbgrad.autodiff.rules import traced
+
+            return _fitted(traced(node, cotangent), node, needed)
         raise MissingRuleError(
             f"grad of {primitive.name}: no VJP for it. Declare one beside the kernel with @{primitive.name}.vjp, "
             f"or cut the path with ng.stop_gradient(x).\n    {describe(node, 'y')}"
         )
-    array = graph.state.array
     arguments = []
     attrs = dict(node.attrs) if node.attrs else {}
     for name in primitive.reads:
@@ -126,6 +130,10 @@ def pull(node, cotangent, needed=None):
             f"grad of {primitive.name}: its VJP returned {len(pulled)} cotangents for {len(node.inputs)} "
             "inputs; return one each, None for none"
         )
+    return _fitted(pulled, node, needed)
+
+
+def _fitted(pulled, node, needed):
     return [_fit(c, x) if c is not None and (needed is None or x in needed) else None
             for c, x in zip(pulled, node.inputs, strict=True)]  # fmt: skip
 

@@ -26,7 +26,7 @@ def specialise(function, dtype):
         import numba
 
         typed = typed_function(function, dtype)
-        _compiled[key] = numba.njit(error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True)(typed)
+        _compiled[key] = numba.njit(error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, forceinline=True)(typed)
     return _compiled[key]
 
 

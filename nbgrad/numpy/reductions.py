@@ -16,19 +16,22 @@ from nbgrad.numpy.manipulation import broadcast_to, concatenate, part, ravel, re
 
 
 def _reduce(primitive, call, x, axis, keepdims):
-    axes = shapes.axes(call, axis, x.ndim)
-    y = primitive(x, axes=axes)
-    return reshape(y, shapes.kept(x.shape, axes)) if keepdims else y
+    rank = len(x._node.shape)
+    y = primitive(x, axes=_ALL[rank] if axis is None and rank < len(_ALL) else shapes.axes(call, axis, rank))
+    return reshape(y, shapes.kept(x.shape, shapes.axes(call, axis, rank))) if keepdims else y
 
 
 def _wide(x, dtype, call):
     """`x` in the dtype that NumPy accumulates in: small integers and booleans in 64 bits."""
+    if dtype is None and x._node.dtype.kind == "f":
+        return x
     dtype = as_dtype(dtype, call)
     if dtype is None:
         dtype = {"b": dtypes.INT64, "i": dtypes.INT64, "u": _UINT64}.get(x.dtype.kind, x.dtype)
     return cast(x, dtype)
 
 
+_ALL = tuple(tuple(range(n)) for n in range(8))
 _UINT64 = dtypes.as_dtype("uint64")
 
 

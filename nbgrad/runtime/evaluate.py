@@ -1,5 +1,8 @@
 """Reading a lazy value: find the Program of its pending graph, run it, and forget what need not be kept."""
 
+import sys
+from collections import Counter
+
 from nbgrad import graph
 from nbgrad.compile import program as programs
 from nbgrad.errors import TracedValueError, describe
@@ -11,6 +14,7 @@ def realize(nodes):
     pending = [n for n in _with_gates(nodes) if n.value is None]
     if not pending:
         return
+    pending += _held(pending)
     key, leaves = graph.signature(pending)
     values = leaf_values(leaves, pending[0])
     results = programs.find(key, lambda: (leaves, pending)).run(values)
@@ -19,6 +23,28 @@ def realize(nodes):
         if made_from is None and not node.history:
             made_from = origins(leaves)
         settle(node, value, made_from)
+
+
+def _held(wanted):
+    """Unread values on the way to `wanted` that somebody holds an Array of.
+
+    They are computed along, else each later read would start from the beginning again, and a value that a
+    loop carries without reading it (a momentum) would drag all its steps behind it.  CPython counts the
+    references to a node: those of its users here and of this function are known, one more is an Array.
+    """
+    nodes = graph.topological(wanted, stop=lambda n: n.value is not None)
+    if len(nodes) < 3:
+        return []
+    users = Counter(i for n in nodes for i in n.inputs)
+    done = set(wanted)
+    return [
+        n for n in nodes
+        if n.value is None and n.inputs and n not in done and sys.getrefcount(n) > users[n] + _OWN_REFERENCES
+    ]  # fmt: skip
+
+
+#: References of `_held` to a node: the list, the loop variable, the counter's key, the argument of getrefcount.
+_OWN_REFERENCES = 4
 
 
 def settle(node, value, made_from=None):

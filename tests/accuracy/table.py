@@ -184,7 +184,7 @@ ROWS = (
     Row("cbrt", ((-5, 5),), _cbrt, (1, 1)),
     Row("power", ((0.5, 2), (-1, 1)), _power, (1, 1), (EVERYWHERE, (0.01, 1)), inside=_positive_finite,
         coupled=_exponents),
-    Row("arctan2", ((-3, 3), (-3, 3)), mpmath.atan2, (2, 2), (EVERYWHERE, EVERYWHERE), inside=_nonzero),
+    Row("arctan2", ((-3, 3), (-3, 3)), mpmath.atan2, (2.5, 2.5), (EVERYWHERE, EVERYWHERE), inside=_nonzero),
     Row("hypot", ((-3, 3), (-3, 3)), mpmath.hypot, (1, 1), (EVERYWHERE, EVERYWHERE), inside=_nonzero),
     Row("logaddexp", ((-30, 30), (-30, 30)), _logaddexp, (4, 4), ((1e-3, 1e3), (1e-3, 1e3)), floor=1.0),
 )  # fmt: skip
