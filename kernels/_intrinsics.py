@@ -62,7 +62,13 @@ def _as_numba(emission):
 
     def result(*kinds):
         kind = emission.of(*kinds)
-        kind = types.void if kind is None else {"bool": types.boolean}.get(kind) or getattr(types, kind) if isinstance(kind, str) else kind
+        kind = (
+            types.void
+            if kind is None
+            else {"bool": types.boolean}.get(kind) or getattr(types, kind)
+            if isinstance(kind, str)
+            else kind
+        )
         return kind(*kinds)
 
     def none(typingctx):
@@ -219,9 +225,7 @@ def _quotient_and_rest(builder, signed, a, b):
         flipped = builder.icmp_signed("==", b, ir.Constant(a.type, -1))
         divisor = builder.select(builder.or_(none, flipped), one, b)
         q, r = builder.sdiv(a, divisor), builder.srem(a, divisor)
-        down = builder.and_(
-            builder.icmp_signed("!=", r, zero), builder.icmp_signed("<", builder.xor(r, divisor), zero)
-        )
+        down = builder.and_(builder.icmp_signed("!=", r, zero), builder.icmp_signed("<", builder.xor(r, divisor), zero))
         q = builder.select(down, builder.sub(q, one), q)
         r = builder.select(down, builder.add(r, divisor), r)
         q = builder.select(flipped, builder.sub(zero, a), q)
@@ -283,7 +287,9 @@ def _shift(name, shifted, beyond):
         width = types[0].bitwidth
         inside = builder.icmp_unsigned("<", n, ir.Constant(n.type, width))
         by = builder.select(inside, n, ir.Constant(n.type, 0))
-        return builder.select(inside, shifted(builder, types[0].signed, x, by), beyond(builder, types[0].signed, x, width))
+        return builder.select(
+            inside, shifted(builder, types[0].signed, x, by), beyond(builder, types[0].signed, x, width)
+        )
 
     return _intrinsic(name, _same, emit)
 

@@ -2,9 +2,9 @@
 
 import numpy
 
-from nbgrad.kernels.shape import concatenate, slice_
 from nbgrad import shapes
 from nbgrad.kernels._memory import get, put_at
+from nbgrad.kernels.shape import concatenate, slice_
 from nbgrad.primitive import full, structural
 
 

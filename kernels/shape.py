@@ -166,5 +166,3 @@ def sum_to(g, shape):
     if axes:
         g = sum(g, axes=axes)
     return g if g.shape == shape else reshape(g, shape=shape)
-
-

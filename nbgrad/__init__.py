@@ -10,7 +10,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "nbgrad.kernels":
         raise
-    raise ImportError("nbgrad is not installed: nbgrad.kernels is mapped in on installing; run `pip install -e .`") from None
+    raise ImportError(
+        "nbgrad is not installed: nbgrad.kernels is mapped in on installing; run `pip install -e .`"
+    ) from None
 
 from nbgrad.array import Array, Parameter, ParameterTuple, asarray
 from nbgrad.autodiff.forward import jacfwd, jacrev, jvp, vjp
@@ -52,7 +54,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 #: Functions of `nbgrad.numpy` that are also found here; that namespace is imported when one is first asked for.
-_FROM_NUMPY = ("arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "where", "zeros", "zeros_like")
+_FROM_NUMPY = (
+    "arange",
+    "empty",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "where",
+    "zeros",
+    "zeros_like",
+)
 
 __all__ = [
     "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DtypeError", "GradientError", "HistoryError",

@@ -10,7 +10,7 @@ FLOAT32 = numpy.dtype("float32")
 FLOAT64 = numpy.dtype("float64")
 
 SUPPORTED = frozenset(
-    numpy.dtype(n) for n in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+    numpy.dtype(n) for n in ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
 )
 
 #: Stand-ins for Python scalars in promotion: bool, int and float take the dtype of their partner if they can.
@@ -71,6 +71,8 @@ def _resolve(primitive, kinds):
                 f"{primitive.name}: booleans are not numbers here; use logical operations, or cast with .astype('int64')"
             )
         if primitive.domain == "integer" and common.kind == "f":
-            raise DtypeError(f"{primitive.name}: got {common}, expected integers or booleans; cast with .astype('int64')")
+            raise DtypeError(
+                f"{primitive.name}: got {common}, expected integers or booleans; cast with .astype('int64')"
+            )
     result = common if primitive.result == "same" else numpy.dtype(primitive.result)
     return result, tuple(common if c is None else numpy.dtype(c) for c in casts)

@@ -23,7 +23,7 @@ class Node:
     Nodes are immutable but for `value`, which is filled in once when the node is realised.
     """
 
-    __slots__ = ("primitive", "inputs", "attrs", "shape", "dtype", "value", "history", "site", "serial", "info")
+    __slots__ = ("attrs", "dtype", "history", "info", "inputs", "primitive", "serial", "shape", "site", "value")
 
     def __init__(self, primitive, inputs, attrs, shape, dtype, value=None, history=False, site=None):
         self.primitive = primitive
@@ -53,13 +53,14 @@ class Node:
 class _State:
     """What building a node depends on besides its arguments."""
 
-    __slots__ = ("array", "scope", "static", "tracked", "device")
+    __slots__ = ("array", "device", "scope", "sites", "static", "tracked")
 
     def __init__(self):
         self.array = None  # the Array class, set by nbgrad.array: graph does not import it
         self.static = False  # inside a VJP rule numbers are part of the structure
         self.tracked = 0  # depth of enclosing transforms and traces
         self.scope = ""
+        self.sites = True  # looking for the user's line costs as much as making the node
         self.device = None
 
 
@@ -67,7 +68,9 @@ state = _State()
 
 
 def site():
-    """(code, instruction offset) of the user's line that is being executed."""
+    """(code, instruction offset) of the user's line that is being executed; None while `state.sites` is off."""
+    if not state.sites:
+        return None
     frame = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
@@ -127,7 +130,9 @@ def constant_primitive():
     if _constant is None:
         from nbgrad.primitive import Primitive
 
-        _constant = Primitive("constant", "constant", reference=None, differentiable=False, doc="One number in any shape.")
+        _constant = Primitive(
+            "constant", "constant", reference=None, differentiable=False, doc="One number in any shape."
+        )
     return _constant
 
 
@@ -185,7 +190,12 @@ def apply(primitive, args, attrs):
     if primitive.kind == "elementwise":
         if len(args) == 1 and type(args[0]) is state.array:  # the fast path: a function of one float array
             x = args[0]._node
-            if x.dtype.kind == "f" and primitive.domain != "integer" and primitive.result == "same" and primitive.arity == 1:
+            if (
+                x.dtype.kind == "f"
+                and primitive.domain != "integer"
+                and primitive.result == "same"
+                and primitive.arity == 1
+            ):
                 node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site())
                 if state.scope or state.device:
                     node.note(scope=state.scope, device=state.device)
@@ -281,7 +291,8 @@ def _cannot_broadcast(primitive, nodes):
                 break
     head, _, tail = hint.partition(".\n")
     return ShapeError(
-        f"{primitive.name}({', '.join(names)}): shapes {listed} do not broadcast{head}.\n{lines}" + (f"\n{tail}" if tail else "")
+        f"{primitive.name}({', '.join(names)}): shapes {listed} do not broadcast{head}.\n{lines}"
+        + (f"\n{tail}" if tail else "")
     )
 
 
@@ -317,31 +328,31 @@ def signature(outputs, through=False):
             index[o] = len(index)
             stack.append(o)
     stack.reverse()
-    add, pop, push, known = key.append, stack.pop, stack.append, index.get
+    pop, push, known = stack.pop, stack.append, index.get
+    count = len(index)
     while stack:
         node = pop()
         primitive, value = node.primitive, node.value
         if primitive is None or (value is not None and (node.serial < since or not node.history)):
-            add(node.dtype)
-            add(node.shape)
+            key += (node.dtype, node.shape)
             leaves.append(node)
             continue
-        add(primitive)
-        add(node.attrs)
-        if node.inputs:
-            for i in node.inputs:
+        inputs = node.inputs
+        if inputs:
+            key += (primitive, node.attrs)
+            for i in inputs:
                 number = known(i)
                 if number is None:  # numbered when first met: the structure fixes the order
-                    number = index[i] = len(index)
+                    number = index[i] = count
+                    count += 1
                     push(i)
-                add(number)
+                key.append(number)
         else:  # constants: value, shape and dtype are the structure
-            add(node.shape)
-            add(node.dtype)
+            key += (primitive, node.attrs, node.shape, node.dtype)
         if value is not None:
-            add("realised")
+            key.append("realised")
             leaves.append(node)
-    add(tuple([index[o] for o in outputs]))
+    key += [index[o] for o in outputs]
     return tuple(key), leaves
 
 

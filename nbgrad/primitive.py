@@ -36,8 +36,25 @@ class Primitive:
     """
 
     __slots__ = (
-        "name", "kind", "kernel", "variants", "reference", "rule", "reads", "infer", "arity", "domain",
-        "result", "casts", "expression", "differentiable", "layout", "cost", "identity", "attributes", "doc",
+        "arity",
+        "attributes",
+        "casts",
+        "cost",
+        "differentiable",
+        "doc",
+        "domain",
+        "expression",
+        "identity",
+        "infer",
+        "kernel",
+        "kind",
+        "layout",
+        "name",
+        "reads",
+        "reference",
+        "result",
+        "rule",
+        "variants",
     )  # fmt: skip
 
     def __init__(self, name, kind, *, kernel=None, reference=None, infer=None, arity=None, domain="any",

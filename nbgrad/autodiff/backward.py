@@ -159,4 +159,3 @@ def ones(node):
 def zeros(node):
     """The cotangent of an input that nothing depends on."""
     return graph.constant(0, node.dtype, node.shape)
-

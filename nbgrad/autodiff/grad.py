@@ -176,6 +176,15 @@ class Inputs:
     def __init__(self, call, items, positions, weights):
         self.originals, self.trees, self.swapped = originals, trees, _ = [], [], []
         count = len(items)
+        if count == 1 and not weights and not state.tracked and type(items[0]) is Array and positions == (0,):
+            node = items[0]._node  # the fast path: one array that has its value
+            if node.value is not None and node.dtype.kind == "f":
+                self.now = True
+                originals.append(node)
+                trees.append(None)
+                wrapper = Node(identity, (node,), (), node.shape, node.dtype, node.value, True, node.site)
+                self.wrappers, self.since, self.arguments = [wrapper], wrapper.serial + 1, [Array(wrapper)]
+                return
         for p in positions:
             if p >= count:
                 raise GradientError(
@@ -263,7 +272,8 @@ class Inputs:
             weight_nodes = wrappers[len(wrappers) - len(weights) :]
             for w, node in zip(weights, weight_nodes, strict=True):
                 w._node = node
-        state.tracked = depth + 1
+        state.tracked, sites = depth + 1, state.sites
+        state.sites = sites and not (self.now and depth == 0)  # an un-jitted gradient is traced at every call
         try:
             if names:
                 split = len(arguments) - len(names)
@@ -277,6 +287,7 @@ class Inputs:
                 flatten(out, nodes)
         finally:
             state.tracked, state.static, state.scope, state.device = depth, static, scope, device
+            state.sites = sites
             if weights:
                 for w, node, original in zip(
                     weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True

@@ -43,7 +43,9 @@ def _as_numba(word, result, literal=None):
             values[2] = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
         if word is words.call_address:
             values[1] = [
-                context.get_constant(types.int64, v.literal_value) if isinstance(v, types.Literal) else builder.extract_value(args[1], k)
+                context.get_constant(types.int64, v.literal_value)
+                if isinstance(v, types.Literal)
+                else builder.extract_value(args[1], k)
                 for k, v in enumerate(signature.args[1])
             ]
         _, out = word(builder, [_kind(t) for t in signature.args], *values)

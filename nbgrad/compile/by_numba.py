@@ -20,7 +20,7 @@ def kernel(source, functions, symbol):
         elif word.startswith("number_"):
             namespace[word] = abi.number_of(word[7:])
     namespace.update(_casts())
-    exec(compile(source, f"<{symbol}>", "exec"), namespace)  # noqa: S102 - emitted by us
+    exec(compile(source, f"<{symbol}>", "exec"), namespace)
     return _object_code(namespace["kernel"], abi.SIGNATURE.args, abi.SIGNATURE.return_type, symbol)
 
 

@@ -125,16 +125,19 @@ class Jitted:
         try:
             trace = self._traces.get(key)
         except TypeError:
-            raise ArgumentError(f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}") from None
+            raise ArgumentError(
+                f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}"
+            ) from None
         if trace is None:
             trace = self._traces[key] = self._trace(structure, values, kinds, static)
         return trace, values
 
     def _parted(self, args, kwargs):
         static_nums = {k % len(args) if args else k for k in self._static_nums}
-        dynamic = tuple(a for k, a in enumerate(args) if k not in static_nums), {
-            k: v for k, v in kwargs.items() if k not in self._static_names
-        }
+        dynamic = (
+            tuple(a for k, a in enumerate(args) if k not in static_nums),
+            {k: v for k, v in kwargs.items() if k not in self._static_names},
+        )
         static = (
             tuple((k, a) for k, a in enumerate(args) if k in static_nums),
             tuple(sorted((k, v) for k, v in kwargs.items() if k in self._static_names)),
@@ -143,7 +146,9 @@ class Jitted:
 
     def _trace(self, structure, values, kinds, static):
         placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
-        positional, named = trees.unflatten(structure, [_wrapped(n, k) for n, k in zip(placeholders, kinds, strict=True)])
+        positional, named = trees.unflatten(
+            structure, [_wrapped(n, k) for n, k in zip(placeholders, kinds, strict=True)]
+        )
         positional = list(positional)
         for k, a in static[0]:
             positional.insert(k, a)
@@ -218,7 +223,7 @@ def _result_maker(result):
         return f"others[{len(others) - 1}]"
 
     text = expression(result)
-    return outputs, eval(f"lambda arrays: {text}", {"leaf": _leaf, "others": others})  # noqa: S307 - built above
+    return outputs, eval(f"lambda arrays: {text}", {"leaf": _leaf, "others": others})
 
 
 def _leaf(value):

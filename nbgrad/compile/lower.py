@@ -94,7 +94,11 @@ class _Lowering:
     # ------------------------------------------------------------ launches
 
     def _launch(self, group):
-        if not group.reductions and len(group.nodes) == 1 and group.nodes[0].primitive.kind in ("array", "update", "view"):
+        if (
+            not group.reductions
+            and len(group.nodes) == 1
+            and group.nodes[0].primitive.kind in ("array", "update", "view")
+        ):
             self._single(group.nodes[0], group)
         else:
             self._nest(group)
@@ -284,7 +288,10 @@ class _Lowering:
                 self._fill(0, out, node.dtype, "zeros")
             return
         constant = any(graph.is_constant(self.plan.sources[x].origin) for x in node.inputs)
-        for attempt in (lambda: [self._view(x) for x in node.inputs], lambda: [self._contiguous(x) for x in node.inputs]):
+        for attempt in (
+            lambda: [self._view(x) for x in node.inputs],
+            lambda: [self._contiguous(x) for x in node.inputs],
+        ):
             if constant:
                 constant = False
                 continue

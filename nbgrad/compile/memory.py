@@ -11,7 +11,9 @@ def plan_arena(buffers):
     buffers are placed first, each at the lowest offset that is free during its life.
     """
     placed, top = [], 0
-    for buffer in sorted((b for b in buffers if b.kind == "arena" and b.first is not None), key=lambda b: (-b.nbytes, b.first)):
+    for buffer in sorted(
+        (b for b in buffers if b.kind == "arena" and b.first is not None), key=lambda b: (-b.nbytes, b.first)
+    ):
         need = -(-max(buffer.nbytes, 1) // ALIGNMENT) * ALIGNMENT
         offset = 0
         for start, stop, first, last in placed:  # in order of start

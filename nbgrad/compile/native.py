@@ -133,7 +133,9 @@ def fingerprint(function):
                 value = f.__globals__.get(name)
                 if isinstance(value, Primitive):
                     pending += [t for t in (value.kernel, *value.variants.values()) if t]
-                elif isinstance(value, python_types.FunctionType) and value.__module__.startswith(("nbgrad", f.__module__)):
+                elif isinstance(value, python_types.FunctionType) and value.__module__.startswith(
+                    ("nbgrad", f.__module__)
+                ):
                     pending.append(value)
                 elif hasattr(value, "emission"):
                     pending.append(value.build)

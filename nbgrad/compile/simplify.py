@@ -182,7 +182,10 @@ def whole_slice(node, make):
     (x,) = node.inputs
     if is_constant(x):
         return graph.constant(x.attrs[0], x.dtype, node.shape)
-    if all(start == 0 and step == 1 and count == n for (start, step, count), n in zip(node.attrs[0][1], x.shape, strict=True)):
+    if all(
+        start == 0 and step == 1 and count == n
+        for (start, step, count), n in zip(node.attrs[0][1], x.shape, strict=True)
+    ):
         return x
     return None
 

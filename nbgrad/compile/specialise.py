@@ -26,7 +26,9 @@ def specialise(function, dtype):
         import numba
 
         typed = typed_function(function, dtype)
-        _compiled[key] = numba.njit(error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, forceinline=True)(typed)
+        _compiled[key] = numba.njit(
+            error_model="numpy", fastmath={"contract"}, no_cpython_wrapper=True, forceinline=True
+        )(typed)
     return _compiled[key]
 
 
@@ -46,7 +48,7 @@ def typed_function(function, dtype):
     _Literals(dtype, namespace).visit(definition)
     ast.fix_missing_locations(tree)
     ast.increment_lineno(tree, first_line - 1)
-    exec(compile(tree, function.__code__.co_filename, "exec"), namespace)  # noqa: S102 - the project's own text
+    exec(compile(tree, function.__code__.co_filename, "exec"), namespace)
     return namespace[definition.name]
 
 

@@ -38,14 +38,16 @@ class View:
     def is_contiguous(self):
         """Whether the elements lie one after another in C order."""
         return shapes.size(self.shape) <= 1 or all(
-            s == c or n == 1 for n, s, c in zip(self.shape, self.strides, shapes.contiguous_strides(self.shape), strict=True)
+            s == c or n == 1
+            for n, s, c in zip(self.shape, self.strides, shapes.contiguous_strides(self.shape), strict=True)
         )
 
     def broadcast(self, shape):
         """The view with stride 0 along new and stretched axes."""
         extra = len(shape) - len(self.shape)
         strides = (0,) * extra + tuple(
-            0 if n == 1 and shape[extra + i] != 1 else s for i, (n, s) in enumerate(zip(self.shape, self.strides, strict=True))
+            0 if n == 1 and shape[extra + i] != 1 else s
+            for i, (n, s) in enumerate(zip(self.shape, self.strides, strict=True))
         )
         return View(self.origin, self.offset, shape, strides)
 

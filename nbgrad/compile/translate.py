@@ -26,7 +26,7 @@ class Unsupported(Exception):
 class Value:
     """An LLVM value with its kind; a literal keeps its number."""
 
-    __slots__ = ("constant", "kind", "ir")
+    __slots__ = ("constant", "ir", "kind")
 
     def __init__(self, kind, value, constant=None):
         self.kind, self.ir, self.constant = kind, value, constant
@@ -72,7 +72,9 @@ def kernel(source, functions, symbol):
     `functions` maps names in the source to (Python function, dtype name).
     """
     definition = ast.parse(source).body[0]
-    module, builder, arguments = _module(symbol, ir.VoidType(), [ir.IntType(64).as_pointer(), ir.IntType(64), ir.IntType(64)])
+    module, builder, arguments = _module(
+        symbol, ir.VoidType(), [ir.IntType(64).as_pointer(), ir.IntType(64), ir.IntType(64)]
+    )
     args, start, stop = arguments
     given = {"args": Value(words.POINTERS["int64"], args), "start": Value(INT64, start), "stop": Value(INT64, stop)}
     _Scope(builder, definition, "int64", functions, {}).run(given)
@@ -206,7 +208,11 @@ class _Scope:
             raise Unsupported("a loop over something else than range")
         bounds = [self._integer(self.value(a)) for a in call.args]
         start, stop, step = (
-            (ir.Constant(ir.IntType(64), 0), bounds[0], None) if len(bounds) == 1 else (*bounds, None)[:3] if len(bounds) == 2 else bounds
+            (ir.Constant(ir.IntType(64), 0), bounds[0], None)
+            if len(bounds) == 1
+            else (*bounds, None)[:3]
+            if len(bounds) == 2
+            else bounds
         )
         b = self.builder
         counter = self._alloca(INT64)
@@ -430,7 +436,13 @@ class _Scope:
                 raw.append(self._cast(a, kinds[0].element).ir)
             elif word in (words.store, words.load_own) and k == len(arguments) - 1:
                 raw.append(a)
-            elif isinstance(a.kind, Kind) and not a.kind.is_float and a.kind.bitwidth < 64 and a.kind is not BOOL and k == 1:
+            elif (
+                isinstance(a.kind, Kind)
+                and not a.kind.is_float
+                and a.kind.bitwidth < 64
+                and a.kind is not BOOL
+                and k == 1
+            ):
                 raw.append(self._integer(a))
             else:
                 raw.append(a.ir)
@@ -556,7 +568,13 @@ def _rounded(number, kind):
 def _assigned(definition):
     names = set()
     for node in ast.walk(definition):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, (ast.AugAssign, ast.For)) else []
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, (ast.AugAssign, ast.For))
+            else []
+        )
         for t in targets:
             names |= {n.id for n in ast.walk(t) if isinstance(n, ast.Name)}
     return frozenset(names)

@@ -45,7 +45,9 @@ class Compiled:
             self._place_arena()
         self.address = self._segments[0].address
         self.threaded = any(s.shared for s in self._segments)
-        self.simple = len(self._segments) == 1 and not self._segments[0].host and (own or not arena) and not self.threaded
+        self.simple = (
+            len(self._segments) == 1 and not self._segments[0].host and (own or not arena) and not self.threaded
+        )
 
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
@@ -195,7 +197,9 @@ class Compiled:
         if buffer.kind == "arena":
             found = self._host_views.get(id(view))
             if found is None:
-                found = self._host_views[id(view)] = _strided(self._arena, buffer.offset + view.offset * size, view, size)
+                found = self._host_views[id(view)] = _strided(
+                    self._arena, buffer.offset + view.offset * size, view, size
+                )
             return found
         if buffer.kind == "captured":
             source = self._captured[buffer.index]

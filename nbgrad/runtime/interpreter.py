@@ -36,7 +36,9 @@ class Interpreter:
                 value = numpy.broadcast_to(numpy.array(node.attrs[0], node.dtype), node.shape)
                 self._values[slot[node]] = value
                 continue
-            dead = tuple({slot[i] for i in node.inputs if last_use[i] is node and i not in kept and not graph.is_constant(i)})
+            dead = tuple(
+                {slot[i] for i in node.inputs if last_use[i] is node and i not in kept and not graph.is_constant(i)}
+            )
             self._steps.append(
                 (node.primitive.reference, tuple(slot[i] for i in node.inputs), dict(node.attrs), slot[node], dead)
             )
@@ -59,7 +61,12 @@ class Interpreter:
             result = numpy.ascontiguousarray(value, dtype)
             if result.ndim != numpy.ndim(value):
                 result = result.reshape(numpy.shape(value))
-            if out < len(self._values) - len(self._steps) or out in seen or result.base is not None or id(result) in seen:
+            if (
+                out < len(self._values) - len(self._steps)
+                or out in seen
+                or result.base is not None
+                or id(result) in seen
+            ):
                 result = result.copy()
             seen |= {out, id(result)}
             results.append(result)
