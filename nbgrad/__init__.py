@@ -27,6 +27,7 @@ from nbgrad.errors import (
     GradientError,
     HistoryError,
     KernelError,
+    MissingGradientError,
     MissingRuleError,
     NbgradError,
     ShapeError,
@@ -55,22 +56,12 @@ __version__ = "0.1.0"
 
 #: Functions of `nbgrad.numpy` that are also found here; that namespace is imported when one is first asked for.
 _FROM_NUMPY = (
-    "arange",
-    "empty",
-    "eye",
-    "full",
-    "full_like",
-    "linspace",
-    "ones",
-    "ones_like",
-    "where",
-    "zeros",
-    "zeros_like",
-)
+    "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "where", "zeros", "zeros_like",
+)  # fmt: skip
 
 __all__ = [
     "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DtypeError", "GradientError", "HistoryError",
-    "KernelError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple", "ShapeError", "TracedValueError",
+    "KernelError", "MissingGradientError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple", "ShapeError", "TracedValueError",
     "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty", "eye", "full", "full_like",
     "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp", "linspace", "ones", "ones_like",
     "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where", "zeros", "zeros_like",

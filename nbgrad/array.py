@@ -123,7 +123,8 @@ class Array:
     def __bool__(self):
         if self.size != 1:
             raise ValueError(
-                f"bool: the truth of an array with {self.size} elements is ambiguous; use .any() or .all(). {describe(self)}"
+                f"bool: the truth of an array with {self.size} elements is ambiguous; use .any() or .all(). "
+                f"{describe(self)}"
             )
         return bool(self.item())
 
@@ -227,7 +228,11 @@ def _forward(name, doc=None):
     return method
 
 
-METHODS = ["all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum", "swapaxes", "take", "trace", "transpose", "var"]
+METHODS = (
+    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max",
+    "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum", "swapaxes",
+    "take", "trace", "transpose", "var",
+)  # fmt: skip
 for _name in METHODS:
     setattr(Array, _name, _forward(_name))
 Array.flatten = _forward("ravel", "A 1-d Array with all elements in C order.")
@@ -295,7 +300,8 @@ class Parameter(Array):
             )
         if is_abstract(new._node):
             raise TracedValueError(
-                f"Parameter.assign: {self._name} cannot be assigned inside jit; return the new value and assign it outside"
+                f"Parameter.assign: {self._name} cannot be assigned inside jit; return the new value and assign it "
+                "outside"
             )
         self._hold(new, self.dtype)
         return self

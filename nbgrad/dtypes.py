@@ -10,7 +10,8 @@ FLOAT32 = numpy.dtype("float32")
 FLOAT64 = numpy.dtype("float64")
 
 SUPPORTED = frozenset(
-    numpy.dtype(n) for n in ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
+    numpy.dtype(n)
+    for n in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 )
 
 #: Stand-ins for Python scalars in promotion: bool, int and float take the dtype of their partner if they can.
@@ -68,7 +69,8 @@ def _resolve(primitive, kinds):
             common = FLOAT64
         if primitive.domain == "number" and common.kind == "b":
             raise DtypeError(
-                f"{primitive.name}: booleans are not numbers here; use logical operations, or cast with .astype('int64')"
+                f"{primitive.name}: booleans are not numbers here; use logical operations, or cast with "
+                ".astype('int64')"
             )
         if primitive.domain == "integer" and common.kind == "f":
             raise DtypeError(

@@ -61,7 +61,8 @@ class Primitive:
                  result="same", casts=None, expression=None, differentiable=True, cost=1, doc=None):  # fmt: skip
         if name in _registry:
             raise NbgradError(
-                f"primitive {name!r} is declared twice: in {_where(_registry[name])} and {_where_fn(kernel or reference)}; "
+                f"primitive {name!r} is declared twice: in {_where(_registry[name])} and "
+                f"{_where_fn(kernel or reference)}; "
                 f"give one of them another name"
             )
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
@@ -140,7 +141,8 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
     def declare(kernel):
         code = kernel.__code__
         return Primitive(
-            name or kernel.__name__, "elementwise", kernel=kernel, reference=reference or _for_each(kernel), arity=code.co_argcount,
+            name or kernel.__name__, "elementwise", kernel=kernel,
+            reference=reference or _for_each(kernel), arity=code.co_argcount,
             domain=domain, result=result, casts=casts, expression=expression, differentiable=differentiable,
             cost=cost, doc=kernel.__doc__,
         )  # fmt: skip

@@ -22,7 +22,7 @@ def _kind(ty):
     if isinstance(ty, types.CPointer):
         return POINTERS[str(ty.dtype)]
     ty = types.unliteral(ty)
-    return KINDS[str(ty)] if str(ty) in KINDS else None
+    return KINDS.get(str(ty))
 
 
 class _Literal:

@@ -289,7 +289,7 @@ class Kernel:
     # ------------------------------------------------------------ reductions
 
     def _split_header(self, rows, length):
-        """How [start, stop) is meant: 0 over kept rows, 1 over the reduced extent into partial results, 2 joining them."""
+        """What [start, stop) counts: 0 kept rows, 1 the reduced extent with partials, 2 rows to join them for."""
         w = self.writer
         self.split_words = {"mode": self.words.add(0), "grain": self.words.add(1), "chunks": self.words.add(1)}
         w.line(f"mode = word(args, {self.split_words['mode']})")

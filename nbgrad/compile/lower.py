@@ -339,7 +339,8 @@ class _Lowering:
         buffer = self.buffers.get(source.origin)
         return (
             buffer is not None and buffer.kind == "arena" and node not in self.buffers
-            and self.last_read.get(source.origin) is group and source.is_contiguous() and buffer.size == shapes.size(node.shape)
+            and self.last_read.get(source.origin) is group
+            and source.is_contiguous() and buffer.size == shapes.size(node.shape)
             and not any(self.plan.sources[p].origin is source.origin for p in node.inputs[1:])
         )  # fmt: skip
 

@@ -101,6 +101,7 @@ def _parse(function):
         lines, first_line = inspect.getsourcelines(function)
     except OSError as error:
         raise KernelError(
-            f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a notebook cell"
+            f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a "
+            "notebook cell"
         ) from None
     return ast.parse(textwrap.dedent("".join(lines))), first_line

@@ -1,5 +1,7 @@
 """Where values live: buffers, and views that read parts of them by strides."""
 
+import itertools
+
 from nbgrad import shapes
 
 
@@ -74,7 +76,7 @@ class View:
         for count_old, count_new in groups:
             part = old[:count_old]
             old = old[count_old:]
-            for (n, s), (m, t) in zip(part, part[1:], strict=False):
+            for (_, s), (m, t) in itertools.pairwise(part):
                 if s != m * t:
                     return None
             step = part[-1][1]

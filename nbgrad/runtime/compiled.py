@@ -53,9 +53,8 @@ class Compiled:
         """Output ndarrays, each memory of its own, for input ndarrays."""
         outs = [numpy.empty(s, d) if self._small else pool.empty(s, d, n) for s, d, n in self._made]
         COUNTERS["launches"] += len(self.launches)
-        if self.simple:
-            if self._drive(self.address, *values, *outs) is None:
-                return outs
+        if self.simple and self._drive(self.address, *values, *outs) is None:
+            return outs
         with self._lock:
             self._place_arena()
             self._run_segments(values, outs)

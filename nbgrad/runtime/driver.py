@@ -202,7 +202,7 @@ def matches(array, expected, ndarray):
     if read32(array + 64) & 0x101 != 0x101 or read32(array + 24) != read(expected + 8):
         return False
     extents, wanted = read(array + 32), read(expected + 16)
-    for k in range(read(expected + 8)):
+    for k in range(read(expected + 8)):  # noqa: SIM110 - this text is compiled
         if read(extents + 8 * k) != read(wanted + 8 * k):
             return False
     return True

@@ -65,7 +65,8 @@ def leaf_values(leaves, wanted):
     for n in leaves:
         if n.value is None:
             raise TracedValueError(
-                f"the value of an abstract array was asked for while jit traces: it depends on an input that has no value yet.\n"
+                "the value of an abstract array was asked for while jit traces: it depends on an input that has no "
+                "value yet.\n"
                 f"    {describe(wanted, 'array')}\n    {describe(n, 'input')}\n"
                 "Use ng.where instead of `if`, keep float(), print() and numpy calls outside the jitted function, "
                 "or mark the argument static with ng.jit(fn, static_argnums=...)."
