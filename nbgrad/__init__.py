@@ -61,10 +61,11 @@ _FROM_NUMPY = (
 
 __all__ = [
     "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DtypeError", "GradientError", "HistoryError",
-    "KernelError", "MissingGradientError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple", "ShapeError", "TracedValueError",
-    "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty", "eye", "full", "full_like",
-    "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp", "linspace", "ones", "ones_like",
-    "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where", "zeros", "zeros_like",
+    "KernelError", "MissingGradientError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple",
+    "ShapeError", "TracedValueError", "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty",
+    "eye", "full", "full_like", "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp",
+    "linspace", "ones", "ones_like", "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 

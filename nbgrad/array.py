@@ -230,7 +230,8 @@ def _forward(name, doc=None):
 
 METHODS = (
     "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max",
-    "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum", "swapaxes",
+    "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum",
+    "swapaxes",
     "take", "trace", "transpose", "var",
 )  # fmt: skip
 for _name in METHODS:

@@ -98,7 +98,7 @@ def _users(computed, sources):
 
 
 def _levels(computed, sources, users, outputs):
-    level, depth = {}, {}
+    level, depth, cut = {}, {}, set()
     for node in computed:
         best, chain = 0, 1
         for x in node.inputs:
@@ -110,9 +110,14 @@ def _levels(computed, sources, users, outputs):
                     best, chain = level[x], depth[x] + 1
                 elif level[x] == best:
                     chain = max(chain, depth[x] + 1)
-            elif level[origin] + 1 > best:
-                best, chain = level[origin] + 1, 1
+            else:
+                if level[origin] + 1 > best:
+                    best, chain = level[origin] + 1, 1
+                if origin is x and fusible(node, x):  # the chain is cut here: x is read from memory
+                    cut.add((node, x))
         level[node], depth[node] = best, chain
+    for x in {x for _, x in cut}:  # the end of a chain stays where it is, or all would be one chain again
+        users[x] = [(u, ok and (u, x) not in cut) for u, ok in users[x]]
     for node in reversed(computed):  # a value used only later is computed later, and need not be stored
         if is_elementwise(node) and node not in outputs and users[node] and all(ok for _, ok in users[node]):
             first = min(level[u] for u, _ in users[node])
