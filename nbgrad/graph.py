@@ -67,11 +67,14 @@ class _State:
 state = _State()
 
 
-def site():
-    """(code, instruction offset) of the user's line that is being executed; None while `state.sites` is off."""
+def site(depth=2):
+    """(code, instruction offset) of the user's line that is being executed; None while `state.sites` is off.
+
+    `depth` says how many callers are known to be ours: looking at a frame costs as much as making a node.
+    """
     if not state.sites:
         return None
-    frame = sys._getframe(2)
+    frame = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
         inside = _inside.get(code.co_filename)
@@ -196,7 +199,7 @@ def apply(primitive, args, attrs):
                 and primitive.result == "same"
                 and primitive.arity == 1
             ):
-                node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site())
+                node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site(3))
                 if state.scope or state.device:
                     node.note(scope=state.scope, device=state.device)
                 return state.array(node)
@@ -216,7 +219,7 @@ def structural(primitive, nodes, attrs):
         if n.history:
             history = True
             break
-    node = Node(primitive, nodes, tuple(attrs.items()), shape, dtype, None, history, site())
+    node = Node(primitive, nodes, tuple(attrs.items()), shape, dtype, None, history, site(3))
     if state.scope or state.device:
         node.note(scope=state.scope, device=state.device)
     return node
@@ -254,7 +257,7 @@ def elementwise(primitive, args):
         shape = shapes.broadcast([n.shape for n in nodes])
         if shape is None:
             raise _cannot_broadcast(primitive, nodes)
-    node = Node(primitive, tuple(nodes), (), shape, dtype, None, history, site())
+    node = Node(primitive, tuple(nodes), (), shape, dtype, None, history, site(3))
     if state.scope or state.device:
         node.note(scope=state.scope, device=state.device)
     return array_class(node)

@@ -96,7 +96,7 @@ def _binary(primitive, name):
 def _applied(primitive, x1, x2, like, boolean=False):
     """A node of two inputs that agree in shape and dtype, or of which one is a number."""
     node = Node(primitive, (x1, x2), (), like.shape, _BOOL if boolean else like.dtype, None,
-                x1.history or x2.history, graph.site())  # fmt: skip
+                x1.history or x2.history, graph.site(3))  # fmt: skip
     if graph.state.scope or graph.state.device:
         node.note(scope=graph.state.scope, device=graph.state.device)
     return node

@@ -50,7 +50,7 @@ def plan(x1, x2, out, dtype, address):
         merged = x1.reshaped((shapes.size(lead) * m, k))
         if merged is not None and _leading(merged):
             x1, m, lead = merged, shapes.size(lead) * m, ()
-            x2 = x2.sliced((*((0, 1, 1) for _ in lead), (0, 1, k), (0, 1, n))).reshaped((k, n))
+            x2 = x2.sliced((*((0, 1, 1) for _ in x2.shape[:-2]), (0, 1, k), (0, 1, n))).reshaped((k, n))
             if x2 is None:
                 return None
     batch = _batch(lead, x1.strides[:-2], x2.strides[:-2])

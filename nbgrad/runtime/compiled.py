@@ -68,8 +68,8 @@ class Compiled:
         for k, segment in enumerate(self._segments):
             if segment.address is not None:
                 share = segment.shared and config.threads > 1
+                segment.plan[10] = share
                 if share:
-                    segment.plan[9] = 1
                     segment.reset()
                     threads.call_helpers(segment.address, self)
                 operands = arrays if k == 0 else ()
@@ -78,7 +78,6 @@ class Compiled:
                     time.sleep(0)
                     status = self._drive(segment.address, *operands)
                 if status is False:
-                    segment.plan[9] = 0
                     arrays = self._fitted(values, outs)
                     self._run_segments(arrays[: len(values)], outs)
                     return
@@ -89,9 +88,10 @@ class Compiled:
         """Inputs as contiguous arrays of the dtype and shape that the tables expect."""
         fitted = []
         for value, (dtype, shape) in zip(values, self.inputs, strict=True):
-            new = numpy.array(value, dtype, order="C")
-            if new.shape != shape:
-                raise ValueError(f"an input of shape {new.shape} came where {shape} was traced")
+            if numpy.shape(value) != shape:
+                raise ValueError(f"an input of shape {numpy.shape(value)} came where {shape} was traced")
+            new = numpy.empty(shape, _own_dtype(dtype))  # the very dtype object: an equal one does not fit
+            new[...] = value
             fitted.append(new)
         return (*fitted, *outs)
 

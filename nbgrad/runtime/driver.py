@@ -8,7 +8,7 @@ function, so that a call costs little more than a Python function call.
 Tables (index: meaning)
 
 plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
-         7 release the GIL, 8 workers inside, 9 running with workers
+         7 release the GIL, 8 workers inside, 9 open to workers: addresses are in place, 10 workers are wanted
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
 launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks, 7 split over threads
 patch    0 array, 1 -> word, 2 byte offset
@@ -20,7 +20,7 @@ import numpy
 
 from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
-PLAN_WORDS, ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS = 10, 4, 8, 3
+PLAN_WORDS, ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS = 11, 4, 8, 3
 
 
 # ---------------------------------------------------------------- memory and C calls, as words
@@ -233,9 +233,10 @@ def drive(context, argv, count):
         run_alone(plan)
         return new_reference(read(words))
     write(plan, 1)
-    threaded = read(plan + 72)
+    wanted = read(plan + 80)
+    write(plan + 72, wanted)
     state = release_gil()
-    if threaded == 0:
+    if wanted == 0:
         run_alone(plan)
     else:
         work(plan, True)

@@ -29,8 +29,12 @@ def evaluate(nodes):
             else:
                 result = node.primitive.reference(*[values[i] for i in node.inputs], **dict(node.attrs))
                 values[node] = numpy.asarray(result)
-                assert values[node].dtype == node.dtype, f"{node.primitive.name}: {values[node].dtype}, not {node.dtype}"
-                assert values[node].shape == node.shape, f"{node.primitive.name}: {values[node].shape}, not {node.shape}"
+                assert values[node].dtype == node.dtype, (
+                    f"{node.primitive.name}: {values[node].dtype}, not {node.dtype}"
+                )
+                assert values[node].shape == node.shape, (
+                    f"{node.primitive.name}: {values[node].shape}, not {node.shape}"
+                )
     return [values[n] for n in nodes]
 
 
@@ -111,7 +115,8 @@ def unary(rng, values):
     choices = (
         nx.tanh, nx.sin, nx.abs, nx.negative, lambda x: nx.exp(-nx.abs(x)), lambda x: nx.sqrt(nx.abs(x) + 1),
         lambda x: nx.square(x) * 0.25, nx.logistic, nx.sign, nx.positive, identity, lambda x: x * 1, lambda x: x - 0.0,
-        lambda x: x / 1, lambda x: -(-x), lambda x: nx.log1p(nx.abs(x)), lambda x: x + 0.0, lambda x: x * 0.5 + 0.25,
+        lambda x: x / 1, lambda x: nx.negative(nx.negative(x)),
+        lambda x: nx.log1p(nx.abs(x)), lambda x: x + 0.0, lambda x: x * 0.5 + 0.25,
         nx.arctan, nx.stop_gradient, lambda x: 1.0 - x, lambda x: x**3 * 0.1,
     )  # fmt: skip
     return choices[int(rng.integers(len(choices)))](x)
@@ -125,7 +130,8 @@ def binary(rng, values):
     choices = (
         nx.add, nx.subtract, lambda x, y: x * y * 0.5, nx.maximum, nx.minimum, lambda x, y: x / (2 + nx.abs(y)),
         lambda x, y: nx.where(x > y, x, y * 0.5), lambda x, y: nx.where(x <= y, 0.0, y), nx.copysign,
-        lambda x, y: nx.clip(x, -0.5, nx.abs(y)), nx.hypot, lambda x, y: x + y + x - y * 2, lambda x, y: nx.tanh(x) * nx.tanh(y),
+        lambda x, y: nx.clip(x, -0.5, nx.abs(y)), nx.hypot, lambda x, y: x + y + x - y * 2,
+        lambda x, y: nx.tanh(x) * nx.tanh(y),
     )  # fmt: skip
     return choices[int(rng.integers(len(choices)))](x, y)
 
@@ -212,7 +218,9 @@ def _random_slices(rng, shape):
         low, high = sorted(int(v) for v in rng.integers(0, n + 1, 2))
         if rng.random() < 0.4:
             low, high = 0, n
-        items.append(slice(low, high, step) if step > 0 else slice(high - 1 if high else None, low - 1 if low else None, step))
+        items.append(
+            slice(low, high, step) if step > 0 else slice(high - 1 if high else None, low - 1 if low else None, step)
+        )
     return tuple(items)
 
 
@@ -383,7 +391,8 @@ def constants(rng, values):
         return None
     choices = (
         lambda x: nx.ones_like(x), lambda x: nx.zeros_like(x) * x + 2, lambda x: x * nx.full(x.shape, 0.5, x.dtype),
-        lambda x: nx.ones_like(x) + nx.ones_like(x), lambda x: nx.zeros_like(x) - 0.0, lambda x: x * nx.ones((2, *x.shape), x.dtype),
+        lambda x: nx.ones_like(x) + nx.ones_like(x), lambda x: nx.zeros_like(x) - 0.0,
+        lambda x: x * nx.ones((2, *x.shape), x.dtype),
         lambda x: nx.where(True, x, 0.0), lambda x: nx.maximum(x, 0), lambda x: x + numpy.float32(0.5),
         lambda x: nx.sum(nx.ones_like(x)) * x * 0.01, lambda x: x + nx.exp(nx.zeros_like(x)),
     )  # fmt: skip
@@ -391,7 +400,8 @@ def constants(rng, values):
 
 
 STEPS = (
-    unary, unary, unary, binary, binary, binary, binary, comparison, logic, integer, integer, cast, transpose, transpose,
-    reshape, reshape, slicing, slicing, broadcasting, new_axis, reduction, reduction, reduction, twin_reductions,
-    exact_reduction, along_axis, joining, writing, structural, gathering, product, constants, long_chain,
+    unary, unary, unary, binary, binary, binary, binary, comparison, logic, integer, integer, cast, transpose,
+    transpose, reshape, reshape, slicing, slicing, broadcasting, new_axis, reduction, reduction, reduction,
+    twin_reductions, exact_reduction, along_axis, joining, writing, structural, gathering, product, constants,
+    long_chain,
 )  # fmt: skip

@@ -47,8 +47,8 @@ def agree(function, arguments, what):
             numpy.testing.assert_array_equal(copy, a, err_msg="an input was changed")
 
 
-def forward(seed):
-    recipe = Recipe(seed)
+def forward(seed, **options):
+    recipe = Recipe(seed, **options)
     with numpy.errstate(all="ignore"):
         agree(recipe, recipe.inputs(), f"seed {seed}")
 
@@ -101,3 +101,10 @@ def test_tiers_agree_on_many(seed):
 @pytest.mark.parametrize("seed", MANY)
 def test_tiers_agree_on_many_gradients(seed):
     gradient(seed)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(2000, 2200))
+def test_tiers_agree_on_large_arrays(seed):
+    """Sizes at which launches are split and shared among threads."""
+    forward(seed, steps=10, extents=(1, 2, 30, 130, 300, 1025))

@@ -55,7 +55,9 @@ def cases():
         kinds = {"float": "f", "number": "fiu", "integer": "iub", "any": "fiub"}[p.domain]
         names = ("float64", "float32", "int64", "int8", "uint16", "bool")
         for name in names:
-            if np.dtype(name).kind in kinds and not (name == "bool" and p.name in ("add", "multiply", "maximum", "minimum")):
+            if np.dtype(name).kind in kinds and not (
+                name == "bool" and p.name in ("add", "multiply", "maximum", "minimum")
+            ):
                 if name == "bool" and "shift" in p.name:
                     continue
                 quick = p.name in QUICK and name in ("float64", "int8")
@@ -108,7 +110,9 @@ def test_text_outside_the_translated_part_goes_to_numba(monkeypatch):
         "def digits_sum(x):\n    total = 0.0\n    for c in (1.0, 10.0, 100.0):\n        total += x // c % 10.0\n    return total\n",
         "digits_sum",
     )
-    assert ng.elementwise(lambda x: x // 1 % 10 + x // 10 % 10 + x // 100 % 10)(text)(np.array([123.0])).tolist() == [6.0]
+    assert ng.elementwise(lambda x: x // 1 % 10 + x // 10 % 10 + x // 100 % 10)(text)(np.array([123.0])).tolist() == [
+        6.0
+    ]
     monkeypatch.setattr(ng.config, "_jit", 2)
     assert module._registry["digits_sum"](np.array([123.0, 999.0])).tolist() == [6.0, 27.0]
 

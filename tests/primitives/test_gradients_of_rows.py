@@ -1,4 +1,4 @@
-"""VJP rules of every primitive: against differences of the oracles, at points without a derivative, once more, and in both tiers."""
+"""VJP rules of every primitive: against differences of the oracles, where there is no derivative, and in both tiers."""
 
 import functools
 
@@ -41,7 +41,11 @@ def second_order(row, positions, attrs=None):
 
     def gradients(*everything):
         *xs, weight, outer = everything
-        return as_tuple(ng.grad(lambda *xs: sum(nx.sum(g * (k + 1.5) * outer[k]) for k, g in enumerate(first(*xs, weight))), positions)(*xs))
+        return as_tuple(
+            ng.grad(
+                lambda *xs: sum(nx.sum(g * (k + 1.5) * outer[k]) for k, g in enumerate(first(*xs, weight))), positions
+            )(*xs)
+        )
 
     return gradients
 
@@ -65,9 +69,8 @@ def mp_derivatives(name, order):
             found.append([mp_partial(row.oracle, point, k) for k in positions])
         else:
             with mpmath.workdps(70):
-                found.append([
-                    [mp_partial(lambda *p, j=j: mp_partial(row.oracle, p, j), point, k) for j in positions] for k in positions
-                ])  # fmt: skip
+                partials = [lambda *p, j=j: mp_partial(row.oracle, p, j) for j in positions]
+                found.append([[mp_partial(partial, point, k) for partial in partials] for k in positions])
     return arguments, positions, numpy.array(found, object)
 
 
@@ -92,7 +95,10 @@ def test_vjp_against_differences(row):
 def test_vjp_of_vjp(row):
     arguments, positions, hessian = mp_derivatives(row.name, 2)
     count = len(arguments[0])
-    weight, outer = numpy.linspace(0.5, 2, count), numpy.linspace(-1, 1.5, count * len(positions)).reshape(len(positions), count)
+    weight, outer = (
+        numpy.linspace(0.5, 2, count),
+        numpy.linspace(-1, 1.5, count * len(positions)).reshape(len(positions), count),
+    )
     found = run(0, second_order(row, positions), *arguments, weight, outer)
     for k, g in enumerate(as_tuple(found)):
         expected = sum(hessian[:, k, j] * weight * (j + 1.5) * outer[j] for j in range(len(positions)))
@@ -198,12 +204,18 @@ def test_vjp_of_vjp_of_arrays(row, case):
     outer = [rng.uniform(-1, 1, arguments[k].shape) for k in positions]
 
     def scalar(*xs):
-        return sum(float((numpy.asarray(g) * o).sum()) for g, o in zip(as_tuple(first(*xs, weight)), outer, strict=True))
+        return sum(
+            float((numpy.asarray(g) * o).sum()) for g, o in zip(as_tuple(first(*xs, weight)), outer, strict=True)
+        )
 
     def traced(*everything):
         xs, weight, outer = everything[: len(arguments)], everything[len(arguments)], everything[len(arguments) + 1 :]
         inner = first_order(row, positions, case.attrs)
-        return as_tuple(ng.grad(lambda *xs: sum(nx.sum(g * o) for g, o in zip(inner(*xs, weight), outer, strict=True)), positions)(*xs))
+        return as_tuple(
+            ng.grad(lambda *xs: sum(nx.sum(g * o) for g, o in zip(inner(*xs, weight), outer, strict=True)), positions)(
+                *xs
+            )
+        )
 
     found = run(0, traced, *arguments, weight, *outer)
     for g, e in zip(as_tuple(found), differences(scalar, arguments, positions), strict=True):
@@ -214,7 +226,7 @@ def test_vjp_of_vjp_of_arrays(row, case):
 
 
 #: Units of the last place between the tiers: of values both functions' errors, of derivatives cancellation as well.
-VALUE_ULP, DERIVATIVE_ULP = 8, 4000
+VALUE_ULP, DERIVATIVE_ULP = 8, 10_000
 
 
 def everything_of(row, positions, dtype, count):
@@ -287,7 +299,9 @@ def check_array_tiers(row, case):
     def together(*everything):
         xs, weight, outer = everything[: len(arguments)], everything[len(arguments)], everything[len(arguments) + 1 :]
         inner = first_order(row, positions, case.attrs)
-        second = ng.grad(lambda *xs: sum(nx.sum(g * o) for g, o in zip(inner(*xs, weight), outer, strict=True)), positions)(*xs)
+        second = ng.grad(
+            lambda *xs: sum(nx.sum(g * o) for g, o in zip(inner(*xs, weight), outer, strict=True)), positions
+        )(*xs)
         return (row.primitive(*xs, **case.attrs), *inner(*xs, weight), *as_tuple(second))
 
     interpreted, compiled = (run(tier, together, *arguments, weight, *outer) for tier in (0, 2))

@@ -26,7 +26,9 @@ def over_every_axis(x):
 
 def gradient(x, y):
     """A fused gradient with reductions on the way, and what comes before and after it."""
-    return ng.grad(lambda x, y: nx.sum(nx.tanh(x * y) * nx.sum(x, axis=0)) + nx.sum(nx.softmax(x, axis=-1) * y), (0, 1))(x, y)
+    return ng.grad(
+        lambda x, y: nx.sum(nx.tanh(x * y) * nx.sum(x, axis=0)) + nx.sum(nx.softmax(x, axis=-1) * y), (0, 1)
+    )(x, y)
 
 
 def same_with_threads(fn, *arguments):
@@ -58,7 +60,9 @@ def test_threads_bitwise_of_views(rng):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [*SHAPES, (1_000_003,), (2, 2, 100_001), (1, 400_000), (400_000, 1), (17, 1, 20_011)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [*SHAPES, (1_000_003,), (2, 2, 100_001), (1, 400_000), (400_000, 1), (17, 1, 20_011)], ids=str
+)
 def test_threads_bitwise_for_every_shape(shape, dtype, rng):
     same_with_threads(over_every_axis, rng.standard_normal(shape).astype(dtype))
 
@@ -100,7 +104,13 @@ def test_sum_of_infinities_and_nan(tier, settings):
     settings.jit = tier
     total = ng.jit(nx.sum)
     big = numpy.full(1000, 1e308)
-    for x in (numpy.array([1.0, math.inf]), numpy.array([math.inf, -math.inf]), numpy.array([math.nan, 1.0]), big, -big):
+    for x in (
+        numpy.array([1.0, math.inf]),
+        numpy.array([math.inf, -math.inf]),
+        numpy.array([math.nan, 1.0]),
+        big,
+        -big,
+    ):
         with numpy.errstate(all="ignore"):
             expected = numpy.sum(x)
         numpy.testing.assert_array_equal(numpy.asarray(total(x)), expected)

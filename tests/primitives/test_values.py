@@ -47,7 +47,9 @@ def result_dtype(row, dtype):
     primitive = row.primitive
     if primitive.result != "same":
         return numpy.dtype(primitive.result)
-    return numpy.dtype("float64") if primitive.domain == "float" and numpy.dtype(dtype).kind != "f" else numpy.dtype(dtype)
+    return (
+        numpy.dtype("float64") if primitive.domain == "float" and numpy.dtype(dtype).kind != "f" else numpy.dtype(dtype)
+    )
 
 
 def wrapped(values, dtype):
@@ -65,7 +67,9 @@ def assert_near(found, expected, ulp, what=""):
         unit = mpmath.mpf(float(numpy.spacing(numpy.abs(found.dtype.type(float(e))))))
         unit = max(unit, mpmath.mpf(float(spacing.smallest_subnormal)))
         error = abs(mpmath.mpf(float(found[index])) - e) / unit
-        assert error <= ulp + 1e-9, f"{what} at {index}: {float(error):.3g} ULP, {found[index]!r} for {mpmath.nstr(e, 20)}"
+        assert error <= ulp + 1e-9, (
+            f"{what} at {index}: {float(error):.3g} ULP, {found[index]!r} for {mpmath.nstr(e, 20)}"
+        )
 
 
 def reference_ulp(row, dtype):
@@ -135,16 +139,16 @@ def test_value_of_integers_compiled_together(settings):
         for row, found, (_, expected) in zip(rows, run(2, every, *flat), given, strict=True):
             kind = found.dtype.kind
             message = f"{row.name} of {dtype}"
-            numpy.testing.assert_array_equal(found, expected.astype(bool) if kind == "b" else wrapped(expected, found.dtype), message)
+            numpy.testing.assert_array_equal(
+                found, expected.astype(bool) if kind == "b" else wrapped(expected, found.dtype), message
+            )
 
 
 STRUCTURAL_KINDS = ("float64", "float32", "int64", "int32", "int8", "uint8", "uint64", "bool")
 
 
 def structural_pairs(*dtypes):
-    return [
-        pytest.param(row, d, id=f"{row.name}-{d}") for row in STRUCTURAL for d in row.dtypes if d in dtypes
-    ]
+    return [pytest.param(row, d, id=f"{row.name}-{d}") for row in STRUCTURAL for d in row.dtypes if d in dtypes]
 
 
 def check_structural(row, dtype, tier):
@@ -222,7 +226,9 @@ def check_broadcasting(row, tier):
     arguments = [row.sample(dtype, shape)[k] for k, shape in enumerate(shapes)]
     found = run(tier, row.primitive, *arguments)
     assert found.shape == numpy.broadcast_shapes(*shapes)
-    numpy.testing.assert_array_equal(found, run(tier, row.primitive, *[a.copy() for a in numpy.broadcast_arrays(*arguments)]))
+    numpy.testing.assert_array_equal(
+        found, run(tier, row.primitive, *[a.copy() for a in numpy.broadcast_arrays(*arguments)])
+    )
 
 
 @each(ROWS)
@@ -257,7 +263,9 @@ def check_zero_size(row):
 @each([row for row in ELEMENTWISE if "float32" in row.dtypes and row.primitive.result == "same"])
 def test_float32_stays_float32(row):
     dispatcher = specialise(row.primitive.text("float32"), "float32")
-    kinds = [numba.types.boolean if c == "bool" else numba.types.float32 for c in row.primitive.casts or (None,) * row.arity]
+    kinds = [
+        numba.types.boolean if c == "bool" else numba.types.float32 for c in row.primitive.casts or (None,) * row.arity
+    ]
     dispatcher.compile(tuple(kinds))
     assert {s.return_type for s in dispatcher.nopython_signatures if s.args == tuple(kinds)} == {numba.types.float32}
     assert row.primitive(*row.sample("float32", (2,))).dtype == numpy.float32
