@@ -1,6 +1,7 @@
 """Nodes, how they are made from a call of a primitive, and orders to visit them in."""
 
 import itertools
+import math
 import operator
 import os
 import sys
@@ -111,7 +112,7 @@ def scalar(value, dtype):
         except OverflowError:
             raise DtypeError(f"the Python number {value} does not fit {dtype}, the dtype of its partner") from None
         if state.static:
-            found = Node(constant_primitive(), (), (array.item(),), (), dtype)
+            found = constant(value, dtype)
         else:
             found = Node(None, (), (), (), dtype, array)
         if value:  # 0.0 and -0.0 are equal as keys and not as numbers
@@ -121,7 +122,14 @@ def scalar(value, dtype):
 
 def constant(value, dtype, shape=()):
     """A constant that belongs to the structure of a graph: seeds, numbers of VJP rules."""
-    return Node(constant_primitive(), (), (numpy.array(value, dtype).item(),), tuple(shape), numpy.dtype(dtype))
+    number = numpy.array(value, dtype).item()
+    if number != number:
+        attrs = (math.nan,)  # one object, which as part of a key equals itself
+    elif number == 0 and math.copysign(1.0, number) < 0:
+        attrs = (number, "minus")  # -0.0 == 0.0, but they are different constants
+    else:
+        attrs = (number,)
+    return Node(constant_primitive(), (), attrs, tuple(shape), numpy.dtype(dtype))
 
 
 _constant = None
@@ -175,12 +183,12 @@ def array_value(x, call, name="x", dtype=None):
         value = numpy.array(x, dtype=dtype, order="C", copy=True)
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"{call}: argument {name!r} is not an array: {describe(x)} ({error})") from None
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype not in dtypes.SUPPORTED:
         if value.dtype.kind in "OUSV":
             raise ArgumentError(f"{call}: argument {name!r} must be an array or a number, not {describe(x)}")
         dtypes.as_dtype(value.dtype, call)
-    if not value.dtype.isnative:
-        value = value.astype(value.dtype.newbyteorder("="))
     return value
 
 
