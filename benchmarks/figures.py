@@ -205,7 +205,7 @@ def growth(peers):
         if step % 25_000 == 0:
             with open("/proc/self/statm") as file:
                 rss = int(file.read().split()[1]) * resource.getpagesize() / 1e6
-            before = before or rss
+            before = rss if step <= 25_000 else before  # by then the loop is compiled, and LLVM loaded
             print(f"    step {step:>7,}: resident {rss:.1f} MB ({rss - before:+.1f})", flush=True)
 
 

@@ -111,10 +111,7 @@ def scalar(value, dtype):
             array = numpy.array(value, dtype)
         except OverflowError:
             raise DtypeError(f"the Python number {value} does not fit {dtype}, the dtype of its partner") from None
-        if state.static:
-            found = constant(value, dtype)
-        else:
-            found = Node(None, (), (), (), dtype, array)
+        found = constant(value, dtype) if state.static else Node(None, (), (), (), dtype, array)
         if value:  # 0.0 and -0.0 are equal as keys and not as numbers
             _scalars[key] = found
     return found

@@ -107,7 +107,8 @@ def test_text_outside_the_translated_part_goes_to_numba(monkeypatch):
 
     monkeypatch.setattr(module, "_registry", dict(module._registry))
     text = defined(
-        "def digits_sum(x):\n    total = 0.0\n    for c in (1.0, 10.0, 100.0):\n        total += x // c % 10.0\n    return total\n",
+        "def digits_sum(x):\n    total = 0.0\n    for c in (1.0, 10.0, 100.0):\n        total += x // c % 10.0\n"
+        "    return total\n",
         "digits_sum",
     )
     assert ng.elementwise(lambda x: x // 1 % 10 + x // 10 % 10 + x // 100 % 10)(text)(np.array([123.0])).tolist() == [
