@@ -27,6 +27,8 @@ class Array:
     __array_priority__ = 1000
 
     def __init__(self, node):
+        if type(node) is not graph.Node:
+            raise ArgumentError(f"Array: expected a node of a graph, got {describe(node)}; use nbgrad.asarray(x)")
         self._node = node
 
     # ------------------------------------------------------------ facts

@@ -363,3 +363,8 @@ def test_describe_names_the_line():
     assert line.startswith("x: float64[3]  made at test_errors.py:")
     assert site_text(None) == ""
     assert describe("a" * 100, "y").endswith("...")
+
+
+def test_array_constructor_points_to_asarray():
+    with pytest.raises(ng.ArgumentError, match=r"Array: expected a node of a graph, got .*use nbgrad\.asarray"):
+        ng.Array(numpy.ones(3))
