@@ -109,7 +109,7 @@ def put_vjp(g, x2, x3, axis):
 
     # Only the last writer of an element receives its cotangent.
     count = numpy.arange(max(int(numpy.prod(x2.shape)), 1))[: int(numpy.prod(x2.shape))].reshape(x2.shape)
-    array = graph.state.array
+    array = graph.Array
     ids = array(graph.leaf(count))
     slots = array(graph.leaf(numpy.full(g.shape[axis], -1)))
     winner = take(put(slots, x2, ids, axis=0), x2, axis=0) == ids

@@ -253,7 +253,7 @@ Array.__matmul__ = _matmul
 Array.__rmatmul__ = lambda self, other: _matmul(other, self)
 Array.__divmod__ = lambda self, other: (self // other, self % other)
 operators.install(Array)
-graph.state.array = Array
+graph.Array = Array
 
 
 class Parameter(Array):

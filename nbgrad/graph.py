@@ -5,6 +5,7 @@ import math
 import operator
 import os
 import sys
+import threading
 
 import numpy
 
@@ -51,18 +52,18 @@ class Node:
         return self.info.get(name) if self.info else None
 
 
-class _State:
-    """What building a node depends on besides its arguments."""
+#: The Array class, set by nbgrad.array: this module does not import it.
+Array = None
 
-    __slots__ = ("array", "device", "scope", "sites", "static", "tracked")
 
-    def __init__(self):
-        self.array = None  # the Array class, set by nbgrad.array: graph does not import it
-        self.static = False  # inside a VJP rule numbers are part of the structure
-        self.tracked = 0  # depth of enclosing transforms and traces
-        self.scope = ""
-        self.sites = True  # looking for the user's line costs as much as making the node
-        self.device = None
+class _State(threading.local):
+    """What building a node depends on besides its arguments; each thread traces on its own."""
+
+    tracked = 0  # depth of enclosing transforms and traces
+    static = False  # inside a VJP rule numbers are part of the structure
+    sites = True  # looking for the user's line costs as much as making the node
+    scope = ""
+    device = None
 
 
 state = _State()
@@ -156,7 +157,7 @@ def is_constant(node, value=None):
 
 def node_of(x, call, name="x"):
     """The node of an Array, or a fresh leaf for array-likes; ArgumentError for what is neither."""
-    if isinstance(x, state.array):
+    if isinstance(x, Array):
         return x._node
     if type(x) in dtypes.WEAK:
         return scalar(x, dtypes._WEAK_DTYPE[dtypes.WEAK[type(x)]])
@@ -169,7 +170,7 @@ def stacked(x, call, name="x"):
     """The node of nested sequences that hold Arrays: stacked, so that their gradients flow on."""
     from nbgrad.numpy.manipulation import stack
 
-    return stack([state.array(node_of(v, call, f"{name}[{i}]")) for i, v in enumerate(x)])._node
+    return stack([Array(node_of(v, call, f"{name}[{i}]")) for i, v in enumerate(x)])._node
 
 
 def array_value(x, call, name="x", dtype=None):
@@ -190,13 +191,13 @@ def array_value(x, call, name="x", dtype=None):
 
 
 def _holds_arrays(x):
-    return any(isinstance(v, state.array) or (isinstance(v, (list, tuple)) and _holds_arrays(v)) for v in x)
+    return any(isinstance(v, Array) or (isinstance(v, (list, tuple)) and _holds_arrays(v)) for v in x)
 
 
 def apply(primitive, args, attrs):
     """Call a primitive on Arrays, NumPy arrays and numbers: a new Array."""
     if primitive.kind == "elementwise":
-        if len(args) == 1 and type(args[0]) is state.array:  # the fast path: a function of one float array
+        if len(args) == 1 and type(args[0]) is Array:  # the fast path: a function of one float array
             x = args[0]._node
             if (
                 x.dtype.kind == "f"
@@ -207,13 +208,13 @@ def apply(primitive, args, attrs):
                 node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site(3))
                 if state.scope or state.device:
                     node.note(scope=state.scope, device=state.device)
-                return state.array(node)
+                return Array(node)
         return elementwise(primitive, args)
-    if len(args) == 1 and type(args[0]) is state.array:
+    if len(args) == 1 and type(args[0]) is Array:
         nodes = (args[0]._node,)
     else:
         nodes = tuple([node_of(a, primitive.name, f"x{i + 1}") for i, a in enumerate(args)])
-    return state.array(structural(primitive, nodes, attrs))
+    return Array(structural(primitive, nodes, attrs))
 
 
 def structural(primitive, nodes, attrs):
@@ -232,12 +233,11 @@ def structural(primitive, nodes, attrs):
 
 def elementwise(primitive, args):
     """Broadcast and promote `args`, and apply an elementwise primitive to them."""
-    array_class = state.array
     if primitive.arity is not None and len(args) != primitive.arity:
         raise ArgumentError(f"{primitive.name}: takes {primitive.arity} arguments, got {len(args)}")
     nodes, kinds, weak = [], [], dtypes.WEAK
     for i, a in enumerate(args):
-        if isinstance(a, array_class):
+        if isinstance(a, Array):
             a = a._node
             kinds.append(a.dtype)
         elif type(a) in weak:
@@ -265,7 +265,7 @@ def elementwise(primitive, args):
     node = Node(primitive, tuple(nodes), (), shape, dtype, None, history, site(3))
     if state.scope or state.device:
         node.note(scope=state.scope, device=state.device)
-    return array_class(node)
+    return Array(node)
 
 
 _astype = None
@@ -284,7 +284,7 @@ def cast(node, dtype):
 
 
 def _cannot_broadcast(primitive, nodes):
-    wrapped = [state.array(n) for n in nodes]
+    wrapped = [Array(n) for n in nodes]
     names = [f"x{i + 1}" for i in range(len(nodes))]
     lines = "\n".join("    " + describe(a, n) for a, n in zip(wrapped, names, strict=True))
     listed = " and ".join(str(n.shape) for n in nodes)

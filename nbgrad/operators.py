@@ -45,7 +45,7 @@ def power(x1, x2):
 
     A number of that set is structure: x ** 2 and x ** 3 are different programs, x ** 2.5 and x ** 2.6 one.
     """
-    if type(x2) in (int, float) and isinstance(x1, graph.state.array):
+    if type(x2) in (int, float) and isinstance(x1, graph.Array):
         if x2 == 2:
             return roots.square(x1)
         if x1._node.dtype.kind == "f":
@@ -79,12 +79,12 @@ def _binary(primitive, name):
             x1, x2 = self._node, other._node
             dtype = x1.dtype
             if dtype is x2.dtype and x1.shape == x2.shape and (dtype.kind == "f" or (plain and dtype.kind != "b")):
-                return graph.state.array(_applied(primitive, x1, x2, x1, boolean))
+                return graph.Array(_applied(primitive, x1, x2, x1, boolean))
         elif type(other) in _NUMBERS:
             x1 = self._node
             dtype = x1.dtype
             if dtype.kind == "f" and numeric:
-                return graph.state.array(_applied(primitive, x1, graph.scalar(other, dtype), x1, boolean))
+                return graph.Array(_applied(primitive, x1, graph.scalar(other, dtype), x1, boolean))
         elif other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (self, other))
@@ -109,7 +109,7 @@ def _reflected(primitive, name):
         if type(other) in _NUMBERS:
             x2 = self._node
             if x2.dtype.kind == "f" and numeric:
-                return graph.state.array(_applied(primitive, graph.scalar(other, x2.dtype), x2, x2))
+                return graph.Array(_applied(primitive, graph.scalar(other, x2.dtype), x2, x2))
         if other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (other, self))

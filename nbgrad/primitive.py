@@ -174,7 +174,7 @@ def structural(kind, *, reference, name=None, differentiable=True, cost=1):
 
 def full(shape, value, dtype):
     """An Array of one number that belongs to the structure of the graph; for VJP rules."""
-    return graph.state.array(graph.constant(value, dtype, shape))
+    return graph.Array(graph.constant(value, dtype, shape))
 
 
 def _find(name):

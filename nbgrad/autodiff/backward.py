@@ -77,7 +77,7 @@ def accumulate(parts, aggregation=ADD_N):
     from nbgrad.kernels.arithmetic import add
     from nbgrad.kernels.shape import add_n
 
-    parts = [graph.state.array(p) for p in parts]
+    parts = [graph.Array(p) for p in parts]
     if aggregation == ADD_N:
         return graph.elementwise(add if len(parts) == 2 else add_n, parts)._node
     if aggregation == TREE:
@@ -93,7 +93,7 @@ def accumulate(parts, aggregation=ADD_N):
 def pull(node, cotangent, needed=None):
     """One cotangent (or None) for each input of `node`, in its input's shape and dtype."""
     primitive = node.primitive
-    array = graph.state.array
+    array = graph.Array
     if primitive.rule is None:
         if not primitive.differentiable:
             return (None,) * len(node.inputs)

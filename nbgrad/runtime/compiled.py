@@ -8,7 +8,7 @@ import numpy
 from nbgrad import shapes
 from nbgrad.config import config
 from nbgrad.runtime import driver, pool, threads
-from nbgrad.runtime.driver import ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
+from nbgrad.runtime.driver import LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
 from nbgrad.statistics import COUNTERS
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
@@ -226,8 +226,6 @@ def _strided(source, offset, view, size):
     if 0 in view.shape:
         return numpy.empty(view.shape, view.origin.dtype)
     flat = numpy.ndarray((source.nbytes,), numpy.uint8, source) if source.nbytes else source
-    low = offset + sum(min(0, (n - 1) * s) for n, s in zip(view.shape, view.strides, strict=True)) * size
-    del low
     return numpy.ndarray(view.shape, view.origin.dtype, flat, offset, tuple(s * size for s in view.strides))
 
 
@@ -241,6 +239,3 @@ def _bits(value, dtype):
     word = numpy.zeros(1, numpy.int64)
     word.view(dtype)[0] = value
     return int(word[0])
-
-
-assert ARRAY_WORDS == 4

@@ -2,7 +2,7 @@
 
 A Program at run time is a few tables of 64-bit words.  The driver checks the arrays it is handed against
 what the tables expect, writes their addresses where kernels look for them, and runs the launches with the
-GIL released.  It is compiled once by Numba, cached as object code, and wrapped as a METH_FASTCALL
+GIL released.  It is compiled as kernels are, cached as object code, and wrapped as a METH_FASTCALL
 function, so that a call costs little more than a Python function call.
 
 Tables (index: meaning)
@@ -20,7 +20,7 @@ import numpy
 
 from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
-PLAN_WORDS, ARRAY_WORDS, LAUNCH_WORDS, PATCH_WORDS = 11, 4, 8, 3
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 11, 8, 3
 
 
 # ---------------------------------------------------------------- memory and C calls, as words
@@ -145,7 +145,7 @@ def yield_core():
     return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
 
 
-# ---------------------------------------------------------------- the texts that Numba compiles
+# ---------------------------------------------------------------- the texts that are compiled
 
 
 def new_reference(address):

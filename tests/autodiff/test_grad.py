@@ -2,6 +2,7 @@
 
 import gc
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -539,3 +540,24 @@ class TestFunction:
 
     def test_pending_is_private(self):
         assert not issubclass(module._Pending, ng.errors.NbgradError)
+
+
+def test_threads_trace_on_their_own():
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def slow(x):
+        entered.set()
+        assert leave.wait(30)
+        return x * x
+
+    worker = threading.Thread(target=lambda: seen.append(value(ng.grad(slow)(ng.asarray([3.0])))))
+    worker.start()
+    assert entered.wait(30)
+    assert state.tracked == 0  # the other thread's transform is not ours
+    answer = ng.grad(lambda x: x * x * x)(ng.asarray([2.0]))
+    assert answer._node.value is not None  # computed at once, as at the outermost level
+    leave.set()
+    worker.join()
+    assert seen == [[6.0]]
+    assert value(answer) == [12.0]
+    assert state.tracked == 0
