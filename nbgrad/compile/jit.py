@@ -91,7 +91,7 @@ class Jitted:
 
     def __call__(self, *args, **kwargs):
         last = self._last
-        if last is not None and not kwargs and not graph.state.tracked:
+        if last is not None and not kwargs and not graph.state.tracked and config.jit:
             # The driver itself checks that these are arrays of the traced dtypes and shapes.
             values = [a._node.value if type(a) is Array else a for a in args]
             if last.owners:
@@ -129,7 +129,7 @@ class Jitted:
                 f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}"
             ) from None
         if trace is None:
-            trace = self._traces[key] = self._trace(structure, values, kinds, static)
+            trace = self._traces[key] = self._trace(structure, values, static)
         return trace, values
 
     def _parted(self, args, kwargs):
@@ -144,11 +144,9 @@ class Jitted:
         )
         return dynamic, static
 
-    def _trace(self, structure, values, kinds, static):
+    def _trace(self, structure, values, static):
         placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
-        positional, named = trees.unflatten(
-            structure, [_wrapped(n, k) for n, k in zip(placeholders, kinds, strict=True)]
-        )
+        positional, named = trees.unflatten(structure, [Array(n) for n in placeholders])
         positional = list(positional)
         for k, a in static[0]:
             positional.insert(k, a)
@@ -227,8 +225,7 @@ def _result_maker(result):
 
 
 def _leaf(value):
-    node = Node(None, (), (), value.shape, value.dtype, value)
-    return Array(node)
+    return Array(Node(None, (), (), value.shape, value.dtype, value))
 
 
 _empty = numpy.empty
@@ -251,10 +248,6 @@ def _argument(leaf, fn):
         return numpy.asarray(leaf), type(leaf)
     value = graph.array_value(leaf, f"jit of {_name(fn)}", "an argument")
     return value, (value.dtype, value.shape)
-
-
-def _wrapped(node, kind):
-    return Array(node)
 
 
 def _owners(outputs):

@@ -105,12 +105,19 @@ def _cached(key, build):
 
 @functools.cache
 def _foundation():
-    """What every kernel depends on: versions, CPU, and the text of the compiler itself."""
-    here = os.path.dirname(__file__)
+    """What every kernel depends on: versions, CPU, the compiler itself, and what all kernel texts are built from.
+
+    Fingerprints follow functions; tables and classes behind intrinsics are read here as whole files.
+    """
+    from nbgrad.kernels import _intrinsics
+
+    files = [os.path.join(os.path.dirname(__file__), n) for n in sorted(os.listdir(os.path.dirname(__file__)))]
+    kernels = os.path.dirname(_intrinsics.__file__)
+    files += [os.path.join(kernels, n) for n in sorted(os.listdir(kernels)) if n.startswith("_")]
     parts = [cache.environment()]
-    for name in sorted(os.listdir(here)):
-        if name.endswith(".py"):
-            with open(os.path.join(here, name), "rb") as file:
+    for path in files:
+        if path.endswith(".py"):
+            with open(path, "rb") as file:
                 parts.append(hashlib.sha256(file.read()).hexdigest())
     return "\n".join(parts)
 

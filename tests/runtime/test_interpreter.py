@@ -24,6 +24,17 @@ def program(fn, *arrays):
 X = numpy.arange(6.0).reshape(2, 3)
 
 
+def test_a_jitted_function_that_was_compiled_is_interpreted_too(settings):
+    f, x = ng.jit(lambda x: x * x), ng.asarray([3.0])
+    settings.jit = 1
+    f(x), f(x)
+    settings.jit = 0
+    before = ng.stats()
+    assert f(x).tolist() == [9.0]
+    after = ng.stats()
+    assert (after["interpreted"], after["launches"]) == (before["interpreted"] + 1, before["launches"])
+
+
 def test_values():
     (y,) = program(lambda x: nx.exp(x) * 2, X).run([X])
     numpy.testing.assert_array_equal(y, numpy.exp(X) * 2)
