@@ -17,7 +17,8 @@ def lanes(node):
 
 def flip(x, axis):
     """An axis reversed."""
-    return slice_(x, spec=tuple((n - 1 if n else 0, -1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape)))
+    n = x.shape[axis]
+    return slice_(x, spec=shapes.part(x.shape, axis, (n - 1 if n else 0, -1, n)))
 
 
 def shift(x, axis, first):
@@ -25,10 +26,14 @@ def shift(x, axis, first):
     n = x.shape[axis]
     if n == 0:
         return x
-    head = tuple((0, 1, 1) if i == axis else (0, 1, m) for i, m in enumerate(x.shape))
-    rest = tuple((0, 1, n - 1) if i == axis else (0, 1, m) for i, m in enumerate(x.shape))
-    start = full(tuple(count for _, _, count in head), first, x.dtype)
-    return concatenate(start, slice_(x, spec=rest), axis=axis)
+    start = full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first, x.dtype)
+    return concatenate(start, slice_(x, spec=shapes.part(x.shape, axis, (0, 1, n - 1))), axis=axis)
+
+
+def reversed_recurrence(x, g, axis):
+    """s_k = g_k + x_{k+1} s_{k+1}, from the last element on: how cotangents run back through a recurrence."""
+    later = shift(flip(x, axis), axis, 0.0)
+    return flip(recurrence(later, flip(g, axis), axis=axis), axis)
 
 
 @structural("array", reference=lambda x, axis: numpy.cumsum(x, axis=axis, dtype=x.dtype))
@@ -75,9 +80,7 @@ def cumprod_kernel(x, out, n, inner, start, stop):
 @cumprod.vjp
 def cumprod_vjp(g, x, y, axis):
     # dL/dx_k = (product before k) * s_k with s_k = g_k + x_{k+1} s_{k+1}: no division, so zeros do no harm.
-    later = flip(shift(flip(x, axis), axis, 0.0), axis)
-    s = flip(recurrence(flip(later, axis), flip(g, axis), axis=axis), axis)
-    return shift(y, axis, 1.0) * s
+    return shift(y, axis, 1.0) * reversed_recurrence(x, g, axis)
 
 
 def _recurrence(x1, x2, axis):
@@ -109,6 +112,5 @@ def recurrence_kernel(a, b, out, n, inner, start, stop):
 
 @recurrence.vjp
 def recurrence_vjp(g, y, x1, axis):
-    later = flip(shift(flip(x1, axis), axis, 0.0), axis)
-    c = flip(recurrence(flip(later, axis), flip(g, axis), axis=axis), axis)
+    c = reversed_recurrence(x1, g, axis)
     return c * shift(y, axis, 0.0), c

@@ -47,10 +47,7 @@ def prod_vjp(g, x, axes):
     last = len(others)
     left, right = exclusive_cumprod(flat), flip(exclusive_cumprod(flip(flat, last)), last)
     rest = reshape(left * right, shape=moved.shape)
-    back = [0] * len(order)
-    for i, a in enumerate(order):
-        back[a] = i
-    return _spread(g, x, axes) * transpose(rest, axes=tuple(back))
+    return _spread(g, x, axes) * transpose(rest, axes=shapes.inverse(order))
 
 
 def exclusive_cumprod(x):

@@ -40,10 +40,7 @@ def transpose(x, *, axes):
 
 @transpose.vjp
 def transpose_vjp(g, axes):
-    inverse = [0] * len(axes)
-    for i, a in enumerate(axes):
-        inverse[a] = i
-    return transpose(g, axes=tuple(inverse))
+    return transpose(g, axes=shapes.inverse(axes))
 
 
 @structural("view", reference=lambda x, shape: numpy.broadcast_to(x, shape))
@@ -133,8 +130,7 @@ def concatenate(*xs, axis):
 def concatenate_vjp(g, xs, axis):
     cotangents, start = [], 0
     for x in xs:
-        spec = tuple((start, 1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape))
-        cotangents.append(slice_(g, spec=spec))
+        cotangents.append(slice_(g, spec=shapes.part(x.shape, axis, (start, 1, x.shape[axis]))))
         start += x.shape[axis]
     return tuple(cotangents)
 

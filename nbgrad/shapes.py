@@ -68,6 +68,19 @@ def reshape(call, old, new):
     return new
 
 
+def inverse(order):
+    """The permutation that undoes `order`."""
+    back = [0] * len(order)
+    for i, a in enumerate(order):
+        back[a] = i
+    return tuple(back)
+
+
+def part(shape, axis, triple):
+    """The spec of a slice: one (start, step, count) along an axis, all of every other axis."""
+    return tuple(triple if i == axis else (0, 1, n) for i, n in enumerate(shape))
+
+
 def without(shape, removed):
     """`shape` without the axes in `removed`."""
     return tuple(n for i, n in enumerate(shape) if i not in removed)

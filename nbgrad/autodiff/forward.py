@@ -9,8 +9,8 @@ import numpy
 from nbgrad import graph, shapes
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
-from nbgrad.autodiff.grad import Inputs, Options, flatten, rebuilt
-from nbgrad.autodiff.gradients import seed
+from nbgrad.autodiff.arguments import ready, seed
+from nbgrad.autodiff.grad import Inputs, Options, first_output, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 from nbgrad.graph import state
 from nbgrad.runtime.evaluate import realize
@@ -49,7 +49,7 @@ def jvp(fn, inputs, v, has_aux=False):
         seed("jvp", f"v[{i}]", t, x, f"inputs[{i}]")
         for i, (t, x) in enumerate(zip(directions, call.inputs.wrappers, strict=True))
     ]
-    _ready(tangents)
+    ready(tangents)
     arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
     moved = iter(found)
     tangent = rebuilt(
@@ -104,7 +104,7 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
             for i, (s, y) in enumerate(zip(seeds, call.outputs, strict=True))
         ]
         nodes = [s for s, y in zip(nodes, call.outputs, strict=True) if y.dtype.kind == "f"]
-        _ready(nodes)
+        ready(nodes)
         _, found = own.pulled(call.floating, nodes)
         return call.options.assemble(own, found, collapse=False)
 
@@ -167,11 +167,7 @@ class _Call:
         self.has_aux = options.has_aux
         self.first, count = self.out, len(self.nodes)
         if self.has_aux:
-            if not isinstance(self.out, tuple) or len(self.out) < 2:
-                raise GradientError(f"{name}: with has_aux=True fn must return a tuple (value, aux, ...)")
-            self.first, head = self.out[0], []
-            flatten(self.first, head)
-            count = len(head)
+            self.first, count = first_output(name, self.out)
         self.outputs = self.nodes[:count]
         if not self.outputs:
             raise ArgumentError(f"{name}: fn returned no Array to differentiate but {describe(self.first)}")
@@ -278,14 +274,6 @@ def _stacked(slices, outer, inner, last):
         return Array(node)
     stack = concatenate(*[reshape(s, shape=(1, width)) for s in slices], axis=0)
     return reshape(transpose(stack, axes=(1, 0)) if last else stack, shape=whole)
-
-
-def _ready(nodes):
-    """Values for seeds and tangents, where results are computed at once."""
-    if not state.tracked:
-        pending = [n for n in nodes if n.value is None]
-        if pending:
-            realize(pending)
 
 
 def _as_tuple(value):

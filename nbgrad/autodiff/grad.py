@@ -12,7 +12,7 @@ import numpy
 from nbgrad import graph
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
-from nbgrad.autodiff.gradients import seed
+from nbgrad.autodiff.arguments import flag, ready, seed
 from nbgrad.compile import program as programs
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingGradientError, describe
 from nbgrad.graph import Node, state
@@ -171,10 +171,10 @@ class Inputs:
         For each position None, or (treespec, number of leaves) of a container.
     """
 
-    __slots__ = ("arguments", "now", "originals", "since", "swapped", "trees", "wrappers")
+    __slots__ = ("arguments", "now", "originals", "since", "trees", "wrappers")
 
     def __init__(self, call, items, positions, weights):
-        self.originals, self.trees, self.swapped = originals, trees, _ = [], [], []
+        self.originals, self.trees = originals, trees = [], []
         count = len(items)
         if count == 1 and not weights and not state.tracked and type(items[0]) is Array and positions == (0,):
             node = items[0]._node  # the fast path: one array that has its value
@@ -420,7 +420,7 @@ class Options:
             out, nodes = inputs.run(fn, names, weights)
             first, count = out, len(nodes)
             if has_aux:
-                first, count = _first(call, out)
+                first, count = first_output(call, out)
             differentiated = nodes if count == len(nodes) else nodes[:count]
             if not count:
                 raise _nothing(call, fn, first)
@@ -496,7 +496,7 @@ def rebuilt(out, arrays):
     return out
 
 
-def _first(call, out):
+def first_output(call, out):
     """The output that is differentiated with has_aux, and how many Arrays it holds."""
     if not isinstance(out, tuple) or len(out) < 2:
         got = f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
@@ -536,13 +536,6 @@ def _made_before(since, nodes):
 
 
 # ---------------------------------------------------------------- arguments
-
-
-def flag(call, name, value):
-    """A bool, or ArgumentError."""
-    if isinstance(value, (bool, numpy.bool_)):
-        return bool(value)
-    raise ArgumentError(f"{call}: {name} must be True or False, got {describe(value)}")
 
 
 def positions(call, value):
@@ -617,10 +610,7 @@ def _checked_seeds(call, sens, out, nodes):
             )
     found = [seed(call, f"sens[{i}]" if len(seeds) > 1 else "sens", s, y, f"output {i}")
              for i, (s, y) in enumerate(zip(seeds, nodes, strict=True))]  # fmt: skip
-    if not state.tracked:
-        pending = [n for n in found if n.value is None]
-        if pending:
-            realize(pending)
+    ready(found)
     return found
 
 

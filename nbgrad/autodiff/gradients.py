@@ -4,11 +4,12 @@ import re
 
 import numpy
 
-from nbgrad import dtypes, graph
+from nbgrad import graph
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
+from nbgrad.autodiff.arguments import flag, seed
 from nbgrad.autodiff.history import check_history, restore
-from nbgrad.errors import ArgumentError, DtypeError, GradientError, ShapeError, describe
+from nbgrad.errors import ArgumentError, GradientError, describe
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _names_used = {}
@@ -120,8 +121,8 @@ def gradients(
     stops = _nodes("stop_gradients", stop_gradients) if stop_gradients is not None else []
     aggregation = _aggregation(aggregation_method)
     zero = _unconnected(unconnected_gradients)
-    gate = _flag("gate_gradients", gate_gradients)
-    colocate = _flag("colocate_gradients_with_ops", colocate_gradients_with_ops)
+    gate = flag("gradients", "gate_gradients", gate_gradients)
+    colocate = flag("gradients", "colocate_gradients_with_ops", colocate_gradients_with_ops)
     scope = _scope(name)
 
     state = graph.state
@@ -210,12 +211,6 @@ def _unconnected(value):
     raise GradientError(f"gradients: unconnected_gradients is {value!r}, expected 'none' or 'zero' (in lower case)")
 
 
-def _flag(argument, value):
-    if isinstance(value, (bool, numpy.bool_)):
-        return bool(value)
-    raise ArgumentError(f"gradients: {argument} must be True or False, got {describe(value)}")
-
-
 def _scope(name):
     """The scope of this call, unique among all so far."""
     if name is None:
@@ -249,30 +244,6 @@ def _seeds(grad_ys, outputs):
         backward.ones(y) if g is None else seed("gradients", f"grad_ys[{i}]", g, y, f"ys[{i}]")
         for i, (g, y) in enumerate(zip(grad_ys, outputs, strict=True))
     ]
-
-
-def seed(call, argument, value, y, of):
-    """The node of a seed, whose shape and dtype must be those of its y; numbers and lists take the dtype of y."""
-    if isinstance(value, Array):
-        node = value._node
-    elif isinstance(value, (numpy.ndarray, numpy.generic)):
-        node = graph.leaf(graph.array_value(value, call, argument))
-    else:
-        array = graph.array_value(value, call, argument)
-        if array.dtype.kind == "b" and dtypes.is_float(y.dtype):
-            raise DtypeError(f"{call}: {argument} is boolean, its y has dtype {y.dtype}\n    {describe(y, of)}")
-        node = graph.leaf(array.astype(y.dtype))
-    if node.shape != y.shape:
-        raise ShapeError(
-            f"{call}: {argument} has shape {node.shape}, its y has shape {y.shape}; they must be equal (nothing is "
-            f"broadcast here)\n    {describe(node, argument)}\n    {describe(y, of)}"
-        )
-    if node.dtype != y.dtype:
-        raise DtypeError(
-            f"{call}: {argument} has dtype {node.dtype}, its y has dtype {y.dtype}; cast it with "
-            f".astype({str(y.dtype)!r})\n    {describe(node, argument)}\n    {describe(y, of)}"
-        )
-    return node
 
 
 def _check_parameters(outputs, xs, sources, found):

@@ -1,13 +1,17 @@
-"""Emit: a nest as Python source that Numba compiles, and the table of words its kernel reads.
+"""Emit: a nest as Python source that can be compiled, and the table of words its kernel reads.
 
 The source depends on structure only: ranks, dtypes, which strides are 0 or 1, what is fused.  Extents,
 strides, addresses and constants are words of the table, so a new size or a new number compiles nothing.
 """
 
 from nbgrad import graph
+from nbgrad.compile.nest import load_key
+from nbgrad.shapes import size
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
 BLOCK = 256
+#: Outputs with an alias scope of their own; further ones share the last.
+OUTPUT_SCOPES = 24
 #: Elements of a row that are accumulated in memory before the next row is read.
 COLUMN_BLOCK = 1024
 
@@ -82,14 +86,13 @@ class Kernel:
     def __init__(self, nest, plan, domain, title):
         self.nest, self.plan, self.domain = nest, plan, domain
         self.words, self.names, self.writer = Words(), {}, Writer()
-        self.pointer, self.expressions, self.numbers, self.strides = {}, {}, {}, {}
+        self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
         self.split_words, self.flat = None, False
         w = self.writer
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
         self._declare()
-        reducing = bool(nest.results)
-        if reducing:
+        if nest.results:
             self._columns() if nest.columns else self._rows()
         else:
             self._map()
@@ -136,7 +139,7 @@ class Kernel:
         self.strides[name] = texts
 
     def _number(self, node):
-        key = node.attrs[0] if node.attrs[0] == node.attrs[0] else "nan", str(node.attrs[0]), node.dtype
+        key = node.attrs, node.dtype
         if key not in self.numbers:
             name = f"c{len(self.numbers)}"
             self.writer.line(f"{name} = number_{node.dtype}(args, {self.words.add((node.attrs[0], node.dtype))})")
@@ -183,14 +186,14 @@ class Kernel:
     # ------------------------------------------------------------ bodies
 
     def _body(self, place, axis, variable, hoisted=None):
-        """Loads, values and stores of one element; returns name of each value.
+        """Loads and values of one element; returns the name of each, and whether it varies along the inner axis.
 
-        With `hoisted`, only what does not change along the inner axis (before the loop) or what does.
+        Called before the inner loop for what does not vary, and with that as `hoisted` inside it for the rest.
         """
         nest, w = self.nest, self.writer
         names = {} if hoisted is None else hoisted
         before = hoisted is None
-        for key, _ in nest.loads.items():
+        for key in nest.loads:
             pointer = self.pointer[key]
             varies = self._varies(pointer, axis)
             if varies != before:
@@ -200,8 +203,8 @@ class Kernel:
             inputs = [self._operand(x, names) for x in node.inputs]
             varies = any(v for _, v in inputs)
             if varies != before and node not in names:
-                name = f"{node.primitive.name}_{len(self.expressions)}"
-                self.expressions[node, before] = name
+                name = f"{node.primitive.name}_{self.computed}"
+                self.computed += 1
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
                 names[node] = name, varies
         return names
@@ -212,15 +215,10 @@ class Kernel:
             return self._number(origin), False
         if x in names:
             return names[x]
-        key = self._key(x)
+        key = load_key(x, self.plan, self.domain)
         if key in names:
             return names[key]
         return "", True  # comes later, inside the loop
-
-    def _key(self, x):
-        from nbgrad.compile.nest import load_key
-
-        return load_key(x, self.plan, self.domain)
 
     def _expression(self, node, texts):
         primitive = node.primitive
@@ -259,7 +257,7 @@ class Kernel:
             self.writer.line(f"store({place[pointer]}, {at}, {text}, {self._scope(k)})")
 
     def _scope(self, k):
-        return min(k, 23)
+        return min(k, OUTPUT_SCOPES - 1)
 
     # ------------------------------------------------------------ elementwise nests
 
@@ -275,16 +273,12 @@ class Kernel:
         else:
             first, last = "start", "stop"
         axis = rank - 1
-        names = self._before(place, axis)
+        names = self._body(place, axis, "0")
         w.open(f"for i in range({first}, {last}):")
         names = self._body(place, axis, "i", names)
         self._stores(place, axis, "i", names)
-        self.rows = _product(nest.extents[:-1]) if rank >= 2 else _product(nest.extents)
+        self.rows = size(nest.extents[:-1]) if rank >= 2 else size(nest.extents)
         self.inner = nest.extents[-1] if rank >= 2 else 1
-
-    def _before(self, place, axis):
-        """Values that the inner loop does not change, computed once before it."""
-        return self._body(place, axis, "0")
 
     # ------------------------------------------------------------ reductions
 
@@ -382,9 +376,9 @@ class Kernel:
         w.close(depth)
         for k, o in enumerate(nest.results):
             w.line(f"store(r{k}, slot + row, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
-        self.rows = _product(nest.extents[a] for a in kept)
-        self.length = _product(nest.extents[a] for a in outer) if outer else (nest.extents[axis] if reduced else 1)
-        self.inner = _product(nest.extents[a] for a in reduced)
+        self.rows = size(nest.extents[a] for a in kept)
+        self.length = size(nest.extents[a] for a in outer) if outer else (nest.extents[axis] if reduced else 1)
+        self.inner = size(nest.extents[a] for a in reduced)
 
     def _columns(self):
         """The inner axis is kept: rows are accumulated into the result, a block of columns at a time."""
@@ -421,9 +415,9 @@ class Kernel:
             w.line(f"store(r{k}, base + i, {self._typed(o, join)}, {scope})")
         self._stores(place, axis, "i", names)
         blocks = -(-nest.extents[axis] // COLUMN_BLOCK)
-        self.rows = _product(nest.extents[a] for a in outer) * blocks
-        self.result_rows = _product(nest.extents[a] for a in outer) * nest.extents[axis]
-        self.length = _product(nest.extents[a] for a in reduced)
+        self.rows = size(nest.extents[a] for a in outer) * blocks
+        self.result_rows = size(nest.extents[a] for a in outer) * nest.extents[axis]
+        self.length = size(nest.extents[a] for a in reduced)
         self.inner = self.length * min(nest.extents[axis], COLUMN_BLOCK)
 
 
@@ -438,10 +432,3 @@ def _first(first, dtype):
         facts = numpy.iinfo(dtype)
         return facts.min if first == "lowest" else facts.max
     return first
-
-
-def _product(values):
-    result = 1
-    for v in values:
-        result *= v
-    return result

@@ -43,7 +43,7 @@ class _Lowering:
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs)
-        self.launches, self.buffers, self.views = [], {}, {}
+        self.launches, self.buffers = [], {}
         for k, node in enumerate(inputs):
             self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
         for k, node in enumerate(captured):
@@ -118,24 +118,15 @@ class _Lowering:
 
         stand_in = Node(identity, (node,), (), source.shape, node.dtype)
         plan = _OneCopy(node, source, stand_in)
-        group = _SingleGroup(stand_in)
-        loops = nest.build(group, plan, lambda n: target)
-        if accumulate:
-            loops.stores[0].mode = "add"
-        launch = Launch(name)
-        kernel = emit.Kernel(loops, plan, source.shape, name)
-        self._finish(launch, kernel, [source.origin], [target.origin])
-
-    def _fill(self, value, target, dtype, name, accumulate=False):
-        from nbgrad.kernels.casting import identity
-
-        number = graph.constant(value, dtype, target.shape)
-        stand_in = Node(identity, (number,), (), target.shape, dtype)
-        plan = _OneCopy(number, contiguous(number, target.shape), stand_in)
         loops = nest.build(_SingleGroup(stand_in), plan, lambda n: target)
         if accumulate:
             loops.stores[0].mode = "add"
-        self._finish(Launch(name), emit.Kernel(loops, plan, target.shape, name), [], [target.origin])
+        self._finish(Launch(name), emit.Kernel(loops, plan, source.shape, name), [source.origin], [target.origin])
+
+    def _fill(self, value, target, dtype, name, accumulate=False):
+        """The same from a number."""
+        number = graph.constant(value, dtype, target.shape)
+        self._copy(number, contiguous(number, target.shape), target, name, accumulate)
 
     def _finish(self, launch, kernel, reads, writes):
         launch.source = kernel.source
@@ -207,8 +198,8 @@ class _Lowering:
             handler(self, node)
         elif node.primitive.name in ("set_slice", "add_slices"):
             self._changed(node, group)
-        elif node.primitive.layout is not None and self._array_kernel(node):
-            pass
+        elif node.primitive.layout is not None:
+            self._array_kernel(node)
         elif node.primitive.kind == "view":  # a reshape that no strides can express
             below = self._view(node.inputs[0])
             target = View(self._buffer(node), 0, below.shape, shapes.contiguous_strides(below.shape))
@@ -268,7 +259,6 @@ class _Lowering:
         launch.source, launch.words = w.text(), words
         launch.address = native.address_of(launch.source, {primitive.name: (primitive, "int64")})
         self._add(launch, views, [out], total, max(1, CHUNK * total // max(work, 1)), work)
-        return True
 
     def _add(self, launch, reads, writes, total, grain, cost):
         """Append a launch whose addresses are views of buffers."""
@@ -287,22 +277,17 @@ class _Lowering:
             if 0 not in node.shape:
                 self._fill(0, out, node.dtype, "zeros")
             return
-        constant = any(graph.is_constant(self.plan.sources[x].origin) for x in node.inputs)
-        for attempt in (
-            lambda: [self._view(x) for x in node.inputs],
-            lambda: [self._contiguous(x) for x in node.inputs],
-        ):
-            if constant:
-                constant = False
-                continue
-            views = attempt()
+        attempts = [self._view, self._contiguous]
+        if any(graph.is_constant(self.plan.sources[x].origin) for x in node.inputs):
+            attempts = [self._contiguous]  # numbers are in no memory yet
+        for operand in attempts:
+            views = [operand(x) for x in node.inputs]
             product = products.plan(*views, out, node.dtype, blas.address)
             if product is not None:
                 launch = Launch("matmul")
                 launch.source, launch.words = product.source, product.words
                 launch.address = native.address_of(product.source, {})
-                self._add(launch, views, [out], product.total, product.total, 0)
-                launch.cost = product.cost
+                self._add(launch, views, [out], product.total, product.total, product.cost)
                 return
         self._host(node)
 
@@ -310,8 +295,7 @@ class _Lowering:
         axis = dict(node.attrs)["axis"]
         whole, start = contiguous(self._buffer(node), node.shape), 0
         for x in node.inputs:
-            spec = tuple((start, 1, n) if i == axis else (0, 1, n) for i, n in enumerate(x.shape))
-            self._put(x, whole.sliced(spec), "concatenate")
+            self._put(x, whole.sliced(shapes.part(x.shape, axis, (start, 1, x.shape[axis]))), "concatenate")
             start += x.shape[axis]
 
     def _embed(self, node):

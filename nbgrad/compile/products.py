@@ -3,7 +3,7 @@
 from nbgrad import shapes
 from nbgrad.compile.emit import Words
 
-_ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
+_PLAIN, _TRANSPOSED = 111, 112  # CBLAS; 101 in the sources below is row-major
 
 #: Both leading axes of a batch; larger batches are merged to two or fall back.
 _GEMM = '''def kernel(args, start, stop):

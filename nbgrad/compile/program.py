@@ -30,7 +30,7 @@ class Program:
         Compile before the first run instead of when it has proved worth it.
     """
 
-    __slots__ = ("_compiled", "_graph", "_interpreter", "_patience", "eager", "outputs")
+    __slots__ = ("_compiled", "_graph", "_interpreter", "_patience", "eager")
 
     def __init__(self, inputs, outputs, eager=False):
         self._graph = simplify(inputs, outputs)

@@ -6,12 +6,11 @@ reads is given the dtype of the kernel's inputs before Numba sees it.
 """
 
 import ast
-import inspect
-import textwrap
 import types as python_types
 
 import numpy
 
+from nbgrad.compile import texts
 from nbgrad.errors import KernelError
 from nbgrad.primitive import Primitive
 
@@ -35,18 +34,23 @@ def specialise(function, dtype):
 def typed_function(function, dtype):
     """`function` again, as plain Python, with typed numbers and with callees already specialised."""
     dtype = numpy.dtype(dtype)
-    tree, first_line = _parse(function)
-    definition = tree.body[0]
+    try:
+        definition, first_line = texts.parsed(function)
+    except OSError as error:
+        raise KernelError(
+            f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a "
+            "notebook cell"
+        ) from None
     definition.decorator_list = []
     names = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name)}
     parameters = {a.arg for a in definition.args.args}
     namespace = {"__name__": function.__module__, "__builtins__": __builtins__}
-    closure = inspect.getclosurevars(function).nonlocals if function.__closure__ else {}
+    known = texts.outside(function)
     for name in names - parameters:
-        if name in closure or name in function.__globals__:
-            namespace[name] = _typed_value(closure.get(name, function.__globals__.get(name)), dtype)
+        if name in known:
+            namespace[name] = _typed_value(known[name], dtype)
     _Literals(dtype, namespace).visit(definition)
-    ast.fix_missing_locations(tree)
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
     ast.increment_lineno(tree, first_line - 1)
     exec(compile(tree, function.__code__.co_filename, "exec"), namespace)
     return namespace[definition.name]
@@ -94,14 +98,3 @@ class _Literals(ast.NodeTransformer):
     def visit_Subscript(self, node):  # an index stays an int
         node.value = self.visit(node.value)
         return node
-
-
-def _parse(function):
-    try:
-        lines, first_line = inspect.getsourcelines(function)
-    except OSError as error:
-        raise KernelError(
-            f"kernel {function.__name__}: its source text is not available ({error}); define it in a file or a "
-            "notebook cell"
-        ) from None
-    return ast.parse(textwrap.dedent("".join(lines))), first_line

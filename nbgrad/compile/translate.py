@@ -7,14 +7,12 @@ import half a second.  A text that uses more of Python than this is `Unsupported
 """
 
 import ast
-import inspect
 import math
-import textwrap
 import types as python_types
 
 from llvmlite import ir
 
-from nbgrad.compile import words
+from nbgrad.compile import texts, words
 from nbgrad.compile.words import BOOL, INT64, KINDS, VOID, Kind, Pointer
 from nbgrad.primitive import Primitive
 
@@ -59,10 +57,10 @@ def _parsed(function):
     found = _trees.get(function)
     if found is None:
         try:
-            source = textwrap.dedent("".join(inspect.getsourcelines(function)[0]))
+            found, _ = texts.parsed(function)
         except OSError as error:
             raise Unsupported(f"no source text: {error}") from None
-        found = _trees[function] = ast.parse(source).body[0]
+        _trees[function] = found
     return found
 
 
@@ -102,8 +100,7 @@ def call_text(builder, text, dtype, arguments):
     names = [a.arg for a in definition.args.args]
     if len(names) != len(arguments):
         raise Unsupported(f"{text.__name__} takes {len(names)} arguments, got {len(arguments)}")
-    closure = inspect.getclosurevars(text).nonlocals if text.__closure__ else {}
-    scope = _Scope(builder, definition, dtype, {}, {**text.__globals__, **closure})
+    scope = _Scope(builder, definition, dtype, {}, texts.outside(text))
     return scope.run(dict(zip(names, arguments, strict=True)))
 
 

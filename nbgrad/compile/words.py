@@ -10,8 +10,7 @@ Each word is a pair: the kind of its result, and the code that it stands for.
 
 from llvmlite import ir
 
-#: Outputs of one kernel that get an alias scope of their own.
-MAX_OUTPUTS = 24
+from nbgrad.compile.emit import OUTPUT_SCOPES
 
 
 class Kind:
@@ -59,24 +58,20 @@ VOID = None
 def _mark(builder, instruction, own):
     module = builder.module
     domain = module.add_metadata([ir.MetaDataString(module, "nbgrad")])
-    scopes = [module.add_metadata([ir.MetaDataString(module, f"nbgrad.{k}"), domain]) for k in range(MAX_OUTPUTS + 1)]
+    scopes = [module.add_metadata([ir.MetaDataString(module, f"nbgrad.{k}"), domain]) for k in range(OUTPUT_SCOPES + 1)]
     instruction.set_metadata("alias.scope", module.add_metadata([scopes[own]]))
     instruction.set_metadata("noalias", module.add_metadata([s for k, s in enumerate(scopes) if k != own]))
 
 
-def _element(builder, pointer, index):
-    return builder.gep(pointer, [index])
-
-
 def _read(builder, kind, pointer, index, own):
-    value = builder.load(_element(builder, pointer, index))
+    value = builder.load(builder.gep(pointer, [index]))
     _mark(builder, value, own)
     return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0)) if kind.bitwidth == 1 else value
 
 
 def _write(builder, kind, pointer, index, value, own):
     value = builder.zext(value, ir.IntType(8)) if kind.bitwidth == 1 else value
-    _mark(builder, builder.store(value, _element(builder, pointer, index)), own)
+    _mark(builder, builder.store(value, builder.gep(pointer, [index])), own)
 
 
 def _table(builder, args, index):

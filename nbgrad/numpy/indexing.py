@@ -78,7 +78,7 @@ def _update(call, x, index, value, what):
     shape = (*y.shape[:position], *at.shape, *y.shape[position + 1 :])
     write = kernels.put if what == "set" else kernels.scatter_add
     y = write(y, at, _fitted(call, v, shape, x), axis=position)
-    y = transpose(reshape(y, tuple(plan.middle[a] for a in plan.order)), _inverse(plan.order))
+    y = transpose(reshape(y, tuple(plan.middle[a] for a in plan.order)), shapes.inverse(plan.order))
     return _written(x, reshape(y, plan.counts), plan)
 
 
@@ -116,13 +116,6 @@ def _masked(x, index, value):
     else:
         v = Array(graph.scalar(v, x.dtype))
     return selection.where(reshape(mask, mask.shape + (1,) * len(rest)), v, x)
-
-
-def _inverse(order):
-    inverse = [0] * len(order)
-    for i, a in enumerate(order):
-        inverse[a] = i
-    return tuple(inverse)
 
 
 class _Plan:
