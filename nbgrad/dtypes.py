@@ -6,12 +6,26 @@ from nbgrad.errors import DtypeError
 
 BOOL = numpy.dtype("bool")
 INT64 = numpy.dtype("int64")
+FLOAT16 = numpy.dtype("float16")
 FLOAT32 = numpy.dtype("float32")
 FLOAT64 = numpy.dtype("float64")
 
 SUPPORTED = frozenset(
     numpy.dtype(n)
-    for n in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+    for n in (
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    )
 )
 
 #: Stand-ins for Python scalars in promotion: bool, int and float take the dtype of their partner if they can.

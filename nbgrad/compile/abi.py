@@ -2,8 +2,9 @@
 
 import functools
 
+from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 
 from nbgrad.compile import words
 from nbgrad.compile.words import KINDS, POINTERS
@@ -12,8 +13,23 @@ ARGS = types.CPointer(types.int64)
 SIGNATURE = types.void(ARGS, types.int64, types.int64)
 
 
+class _Half(types.Type):
+    """Elements of float16, which Numba has no scalars of on CPUs; they are only pointed to."""
+
+    def __init__(self):
+        super().__init__(name="float16")
+
+
+@register_model(_Half)
+class _HalfModel(models.PrimitiveModel):
+    def __init__(self, manager, ty):
+        super().__init__(manager, ty, ir.HalfType())
+
+
 def numba_type(name):
     """The Numba type of a dtype name."""
+    if name == "float16":
+        return _Half()
     return types.boolean if name == "bool" else getattr(types, name)
 
 
@@ -40,7 +56,7 @@ def _as_numba(word, result, literal=None):
         if literal is not None:
             values[literal] = _Literal(signature.args[literal].literal_value)
         if word is words.store:
-            values[2] = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
+            values[2] = context.cast(builder, args[2], signature.args[2], _element(signature.args[0]))
         if word is words.call_address:
             values[1] = [
                 context.get_constant(types.int64, v.literal_value)
@@ -51,6 +67,9 @@ def _as_numba(word, result, literal=None):
         _, out = word(builder, [_kind(t) for t in signature.args], *values)
         return context.get_dummy_value() if signature.return_type == types.void else out
 
+    def one(typingctx, a):
+        return result(a)(a), codegen
+
     def two(typingctx, a, b):
         return result(a, b)(a, b), codegen
 
@@ -60,12 +79,12 @@ def _as_numba(word, result, literal=None):
     def four(typingctx, a, b, c, d):
         return result(a, b, c, d)(a, b, c, d), codegen
 
-    typed = {2: two, 3: three, 4: four}[word.__code__.co_argcount - 2]
+    typed = {1: one, 2: two, 3: three, 4: four}[word.__code__.co_argcount - 2]
     return intrinsic(prefer_literal=True)(typed) if literal is not None else intrinsic(typed)
 
 
 def _element(pointer, *_):
-    return pointer.dtype
+    return types.float32 if isinstance(pointer.dtype, _Half) else pointer.dtype
 
 
 def _first(first, *_):
@@ -82,6 +101,7 @@ NAMES = {
     "store": _as_numba(words.store, _nothing, literal=3),
     "at": _as_numba(words.at, _first),
     "word": _as_numba(words.word, lambda *_: types.int64),
+    "to_float16": _as_numba(words.to_float16, lambda *_: types.float32),
     "call_address": _as_numba(words.call_address, _nothing),
     **{w.__name__: _as_numba(w, _first) for w in (words.add_fast, words.multiply_fast, words.larger, words.smaller)},
 }

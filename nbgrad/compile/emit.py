@@ -8,6 +8,9 @@ from nbgrad import graph
 from nbgrad.compile.nest import load_key
 from nbgrad.shapes import size
 
+#: float16 is a form of memory: registers hold float32.
+REGISTER = {"float16": "float32"}
+
 #: Elements summed in any order before their sum is added with its rounding error kept.
 BLOCK = 256
 #: Outputs with an alias scope of their own; further ones share the last.
@@ -142,7 +145,8 @@ class Kernel:
         key = node.attrs, node.dtype
         if key not in self.numbers:
             name = f"c{len(self.numbers)}"
-            self.writer.line(f"{name} = number_{node.dtype}(args, {self.words.add((node.attrs[0], node.dtype))})")
+            dtype = _register(node.dtype)
+            self.writer.line(f"{name} = number_{dtype}(args, {self.words.add((node.attrs[0], dtype))})")
             self.numbers[key] = name
         return self.numbers[key]
 
@@ -225,7 +229,9 @@ class Kernel:
         if primitive.name == "astype":
             source, target = node.inputs[0].dtype, node.dtype
             if target.kind == "b":
-                return f"{texts[0]} != to_{source}(0)" if source.kind != "b" else texts[0]
+                return f"{texts[0]} != to_{_register(source)}(0)" if source.kind != "b" else texts[0]
+            if target == "float16" and source.kind != "f":
+                return f"to_float16(to_float32({texts[0]}))"
             return f"to_{target}({texts[0]})"
         if primitive.name == "add_n":
             text = " + ".join(texts)
@@ -419,6 +425,10 @@ class Kernel:
         self.result_rows = size(nest.extents[a] for a in outer) * nest.extents[axis]
         self.length = size(nest.extents[a] for a in reduced)
         self.inner = self.length * min(nest.extents[axis], COLUMN_BLOCK)
+
+
+def _register(dtype):
+    return REGISTER.get(str(dtype), str(dtype))
 
 
 def _first(first, dtype):

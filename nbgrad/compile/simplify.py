@@ -9,6 +9,7 @@ the reason that makes it exact.  A rule that is exact only for some values of x 
 import numpy
 
 from nbgrad import graph
+from nbgrad.dtypes import FLOAT16, FLOAT32
 from nbgrad.graph import Node, is_constant
 
 _rewrites = {}
@@ -45,8 +46,21 @@ def simplify(inputs, outputs):
             fresh[node] = new
             continue
         moved = tuple(fresh[i] for i in node.inputs)
-        fresh[node] = _made(node.primitive, moved, node.attrs, node.shape, node.dtype, table)
+        make = _made if node.primitive.kind in ("view", "cast", "constant") else _made_wide
+        fresh[node] = make(node.primitive, moved, node.attrs, node.shape, node.dtype, table)
     return [fresh[n] for n in inputs], captured, [fresh[n] for n in outputs]
+
+
+def _made_wide(primitive, inputs, attrs, shape, dtype, table):
+    """The same, where float16 is computed in float32 and rounded: no CPU computes in it."""
+    if dtype != FLOAT16 and not any(x.dtype == FLOAT16 for x in inputs):
+        return _made(primitive, inputs, attrs, shape, dtype, table)
+    from nbgrad.kernels.casting import astype
+
+    cast = lambda x, to: _made(astype, (x,), (("dtype", to),), x.shape, to, table)  # noqa: E731
+    wide = tuple(cast(x, FLOAT32) if x.dtype == FLOAT16 else x for x in inputs)
+    y = _made(primitive, wide, attrs, shape, FLOAT32 if dtype == FLOAT16 else dtype, table)
+    return cast(y, dtype)
 
 
 def _made(primitive, inputs, attrs, shape, dtype, table):
@@ -130,8 +144,17 @@ def same(node, make):
 
 @rewrite("astype")
 def same_dtype(node, make):
-    """A cast to the dtype x has."""
-    return _only_if_same(node, node.inputs[0])
+    """A cast to the dtype x has, or had before a cast that kept its every value."""
+    (x,) = node.inputs
+    if x.primitive is node.primitive and x.inputs[0].dtype == node.dtype and _keeps(node.dtype, x.dtype):
+        return x.inputs[0]
+    return _only_if_same(node, x)
+
+
+def _keeps(narrow, wide):
+    """Whether every value of one dtype is one of the other; NumPy calls int64 to float64 safe, which rounds."""
+    rounds = wide.kind == "f" and narrow.kind in "iu" and narrow.itemsize == 8
+    return numpy.can_cast(narrow, wide, "safe") and not rounds
 
 
 @rewrite("reshape")

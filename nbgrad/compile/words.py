@@ -25,33 +25,31 @@ class Kind:
     def __repr__(self):
         return self.name
 
-    @property
-    def memory(self):
-        """The LLVM type of an element in memory: a byte for booleans."""
-        return ir.IntType(8) if self.bitwidth == 1 else self.ir
-
 
 KINDS = {
     "float64": Kind("float64", 64, True), "float32": Kind("float32", 32, True), "bool": Kind("bool", 1, signed=False),
     **{f"int{b}": Kind(f"int{b}", b) for b in (8, 16, 32, 64)},
     **{f"uint{b}": Kind(f"uint{b}", b, signed=False) for b in (8, 16, 32, 64)},
 }  # fmt: skip
-INT64, BOOL = KINDS["int64"], KINDS["bool"]
+INT64, BOOL, FLOAT32 = KINDS["int64"], KINDS["bool"], KINDS["float32"]
 
 
 class Pointer:
-    """The type of a pointer to elements."""
+    """The type of a pointer to elements, which are of kind `element` once they are loaded."""
 
-    __slots__ = ("element", "ir")
+    __slots__ = ("element", "ir", "name")
 
-    def __init__(self, element):
-        self.element, self.ir = element, element.memory.as_pointer()
+    def __init__(self, name, element, memory):
+        self.name, self.element, self.ir = name, element, memory.as_pointer()
 
     def __repr__(self):
-        return f"pointer to {self.element}"
+        return f"pointer to {self.name}"
 
 
-POINTERS = {name: Pointer(kind) for name, kind in KINDS.items()}
+#: Booleans are bytes in memory.  float16 is a form of memory only: what is loaded from it is a float32.
+POINTERS = {name: Pointer(name, kind, kind.ir) for name, kind in KINDS.items()}
+POINTERS["bool"] = Pointer("bool", BOOL, ir.IntType(8))
+POINTERS["float16"] = Pointer("float16", FLOAT32, ir.HalfType())
 VOID = None
 
 
@@ -66,11 +64,16 @@ def _mark(builder, instruction, own):
 def _read(builder, kind, pointer, index, own):
     value = builder.load(builder.gep(pointer, [index]))
     _mark(builder, value, own)
-    return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0)) if kind.bitwidth == 1 else value
+    if kind.name == "bool":
+        return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
+    return builder.fpext(value, ir.FloatType()) if kind.name == "float16" else value
 
 
 def _write(builder, kind, pointer, index, value, own):
-    value = builder.zext(value, ir.IntType(8)) if kind.bitwidth == 1 else value
+    if kind.name == "bool":
+        value = builder.zext(value, ir.IntType(8))
+    elif kind.name == "float16":
+        value = builder.fptrunc(value, ir.HalfType())
     _mark(builder, builder.store(value, builder.gep(pointer, [index])), own)
 
 
@@ -90,17 +93,17 @@ def _number(builder, kind, args, index):
 
 def load(builder, kinds, pointer, index):
     """``load(pointer, index)``: element of an input."""
-    return kinds[0].element, _read(builder, kinds[0].element, pointer, index, 0)
+    return kinds[0].element, _read(builder, kinds[0], pointer, index, 0)
 
 
 def load_own(builder, kinds, pointer, index, output):
     """``load_own(pointer, index, k)``: element of output number k."""
-    return kinds[0].element, _read(builder, kinds[0].element, pointer, index, 1 + output.constant)
+    return kinds[0].element, _read(builder, kinds[0], pointer, index, 1 + output.constant)
 
 
 def store(builder, kinds, pointer, index, value, output):
     """``store(pointer, index, value, k)``: write an element of output number k."""
-    return VOID, _write(builder, kinds[0].element, pointer, index, value, 1 + output.constant)
+    return VOID, _write(builder, kinds[0], pointer, index, value, 1 + output.constant)
 
 
 def at(builder, kinds, pointer, offset):
@@ -129,6 +132,29 @@ def number_of(name):
         return KINDS[name], _number(builder, KINDS[name], args, index)
 
     return number
+
+
+def to_float16(builder, kinds, x):
+    """``to_float16(x)``: a float rounded to what a float16 holds, as a float32."""
+    if kinds[0].bitwidth == 64:
+        x = _to_odd(builder, x)
+    return FLOAT32, builder.fpext(builder.fptrunc(x, ir.HalfType()), ir.FloatType())
+
+
+def _to_odd(builder, x):
+    """A float64 as a float32 that is odd in its last place if it is not exact.
+
+    Rounding twice, to nearest, is not rounding once; to odd and then to nearest is (Boldo and Melquiond 2008,
+    Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd).
+    """
+    near = builder.fptrunc(x, ir.FloatType())
+    back, word = builder.fpext(near, ir.DoubleType()), ir.IntType(32)
+    size = [builder.call(builder.module.declare_intrinsic("llvm.fabs", [ir.DoubleType()]), [v]) for v in (back, x)]
+    bits = builder.bitcast(near, word)
+    beyond = builder.zext(builder.fcmp_ordered(">", *size), word)
+    odd = builder.or_(builder.sub(bits, beyond), ir.Constant(word, 1))
+    inexact = builder.fcmp_ordered("!=", back, x)
+    return builder.bitcast(builder.select(inexact, odd, bits), ir.FloatType())
 
 
 def add_fast(builder, kinds, a, b):
@@ -170,7 +196,7 @@ def call_address(builder, kinds, address, values):
 
 WORDS = {
     f.__name__: f
-    for f in (load, load_own, store, at, word, add_fast, multiply_fast, larger, smaller, call_address)
+    for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address)
 }  # fmt: skip
 
 

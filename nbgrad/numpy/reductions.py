@@ -4,6 +4,7 @@
 """
 
 import builtins
+import functools
 
 import numpy
 
@@ -125,6 +126,20 @@ def _count(x, axis, call):
     return shapes.size(x.shape[a] for a in shapes.axes(call, axis, x.ndim))
 
 
+def _in_float32(function):
+    """Sums of float16 overflow long before what is made of them: here it is computed in float32 throughout."""
+
+    @functools.wraps(function)
+    def call(x, *args, **kwargs):
+        if getattr(x, "dtype", None) != dtypes.FLOAT16:
+            return function(x, *args, **kwargs)
+        y = function(cast(as_array(x, function.__name__), dtypes.FLOAT32), *args, **kwargs)
+        return y if y.dtype != dtypes.FLOAT32 or kwargs.get("dtype") else cast(y, dtypes.FLOAT16)
+
+    return call
+
+
+@_in_float32
 def mean(x, axis=None, dtype=None, *, keepdims=False):
     """Arithmetic mean over axes; nan of no elements."""
     x = _floating(as_array(x, "mean"), dtype, "mean")
@@ -145,6 +160,7 @@ def average(x, axis=None, weights=None, *, keepdims=False):
     return sum(x * w, axis, keepdims=keepdims) / sum(w, axis, keepdims=keepdims)
 
 
+@_in_float32
 def var(x, axis=None, dtype=None, *, ddof=0, correction=None, keepdims=False):
     """Variance over axes, the sum of squares divided by the number of elements less `ddof`.
 
@@ -208,6 +224,7 @@ def _peak(x, axis, call):
     return selection.where(comparison.isfinite(peak), peak, 0.0)
 
 
+@_in_float32
 def logsumexp(x, axis=None, *, keepdims=False):
     """Logarithm of the sum of exponentials, without overflow; -inf of no elements."""
     x = _floating(as_array(x, "logsumexp"), None, "logsumexp")
@@ -216,6 +233,7 @@ def logsumexp(x, axis=None, *, keepdims=False):
     return y if keepdims else reshape(y, shapes.without(x.shape, shapes.axes("logsumexp", axis, x.ndim)))
 
 
+@_in_float32
 def softmax(x, axis=-1):
     """Exponentials divided by their sum over axes."""
     x = _floating(as_array(x, "softmax"), None, "softmax")
@@ -223,6 +241,7 @@ def softmax(x, axis=-1):
     return e / sum(e, axis, keepdims=True)
 
 
+@_in_float32
 def log_softmax(x, axis=-1):
     """Logarithm of `softmax`, accurate where that underflows."""
     x = _floating(as_array(x, "log_softmax"), None, "log_softmax")

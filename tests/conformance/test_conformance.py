@@ -18,10 +18,6 @@ CASES = {
 }
 
 
-#: nbgrad has no float16; what these cases ask of it is asked of float32.
-HALF = ("mindspore_grad:mixed-dtypes", "tf_gradients:dtypes-kept")
-
-
 @pytest.fixture(params=[0, 2], ids=["interpreted", "compiled"])
 def tier(request):
     """Interpret everything, or compile everything."""
@@ -33,15 +29,7 @@ def tier(request):
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, tier):
     case = CASES[name]
-    if name in HALF:
-        case = json.loads(json.dumps(case).replace("float16", "float32"))
     assert complaints(case, replay(case, NAMES, make, settle)) == []
-
-
-def test_only_these_cases_need_float16():
-    assert {name for name, case in CASES.items() if "float16" in json.dumps(case)} == set(HALF)
-    with pytest.raises(TypeError, match="float16 is not supported"):
-        ng.asarray([1.0], dtype="float16")
 
 
 def test_the_corpus_is_complete():

@@ -64,6 +64,9 @@ def assert_near(found, expected, ulp, what=""):
     spacing = numpy.finfo(found.dtype)
     for index in numpy.ndindex(*found.shape):
         e = mpmath.mpf(expected[index])
+        if abs(e) > spacing.max * (1 + spacing.eps / 4):  # half a unit beyond the largest
+            assert found[index] == numpy.sign(e) * numpy.inf, f"{what} at {index}: {found[index]!r}"
+            continue
         unit = mpmath.mpf(float(numpy.spacing(numpy.abs(found.dtype.type(float(e))))))
         unit = max(unit, mpmath.mpf(float(spacing.smallest_subnormal)))
         error = abs(mpmath.mpf(float(found[index])) - e) / unit
@@ -113,6 +116,36 @@ def test_value(row, dtype, tier):
         numpy.testing.assert_array_equal(found, expected.astype(bool))
         return
     assert_near(found, expected, row.ulp if tier else reference_ulp(row, dtype), row.name)
+
+
+IN_FLOAT16 = [row for row in ELEMENTWISE if "float32" in row.dtypes]
+
+
+@each(IN_FLOAT16)
+@pytest.mark.parametrize("tier", TIERS)
+def test_value_of_float16(row, tier):
+    """One rounding: computed in float32, to which half a unit of float16 is 4096 units."""
+    arguments = [a.astype("float16") if a.dtype.kind == "f" else a for a in row.sample("float64", (24,))]
+    expected = exact(row, arguments)
+    found = run(tier, row.primitive, *arguments)
+    assert found.dtype == result_dtype(row, "float16")
+    if found.dtype.kind == "b":
+        numpy.testing.assert_array_equal(found, expected.astype(bool))
+        return
+    assert_near(found, expected, 0.5 + (row.ulp if tier else reference_ulp(row, "float16")) / 4096, row.name)
+
+
+@each([row for row in IN_FLOAT16 if row.gradient == "check"])
+def test_gradient_of_float16_is_float16(row):
+    arguments = [a.astype("float16") if a.dtype.kind == "f" else a for a in row.sample("float64", (5,))]
+    positions = tuple(k for k, a in enumerate(arguments) if a.dtype.kind == "f")
+    found = run(2, ng.grad(lambda *xs: ng.numpy.sum(row.primitive(*xs)), positions), *arguments)
+    wide = run(2, ng.grad(lambda *xs: ng.numpy.sum(row.primitive(*xs)), positions),
+               *[a.astype("float32") if a.dtype.kind == "f" else a for a in arguments])  # fmt: skip
+    for half, single in zip(found, wide, strict=True):
+        assert half.dtype == "float16"
+        with numpy.errstate(over="ignore"):
+            numpy.testing.assert_allclose(half, single.astype("float16"), rtol=1e-2, atol=1e-2)
 
 
 @each(ELEMENTWISE, "int64", "int32", "int8", "uint8", "uint64", "bool")
