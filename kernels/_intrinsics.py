@@ -327,6 +327,7 @@ class _Format:
         self.mantissa = 52 if self.width == 64 else 23
         self.bias = 1023 if self.width == 64 else 127
         self.magic = 1.5 * 2.0**self.mantissa  # x + magic holds the integer x in its low mantissa bits
+        self.magic_low = 0 if self.width == 64 else 0x4B400000  # the low 32 bits of magic itself
 
     def int_type(self):
         from llvmlite import ir
@@ -448,6 +449,48 @@ def power_of_two():
         return builder.bitcast(_power_bits(builder, _Format(types[0]), k), k.type)
 
     return _intrinsic("power_of_two", _same, emit)
+
+
+@Intrinsic
+def times_power_of_two():
+    """y * 2**k, rounded once, for integral k up to twice the range of exponents."""
+    from nbgrad.compile.machine import has_scaling
+
+    def in_one_step(builder, context, types, y, k):
+        from llvmlite import ir
+
+        form, word = _Format(types[0]), ir.IntType(32)
+        pattern = builder.bitcast(_strict(builder, "fadd", k, ir.Constant(k.type, form.magic)), form.int_type())
+        steps = pattern if form.width == 32 else builder.trunc(pattern, word)
+        bias = ir.Constant(word, form.magic_low)
+        ty = ir.FunctionType(y.type, [y.type, word])
+        scaled = builder.module.declare_intrinsic("llvm.ldexp", [y.type, word], ty)
+        return builder.call(scaled, [y, builder.sub(steps, bias)])
+
+    def in_two_steps(builder, context, types, y, k):  # the first is exact
+        from llvmlite import ir
+
+        form, rounded = _Format(types[0]), builder.module.declare_intrinsic("llvm.rint", [k.type])
+        half = builder.call(rounded, [builder.fmul(k, ir.Constant(k.type, 0.5))])
+        for step in (half, builder.fsub(k, half)):
+            y = builder.fmul(y, builder.bitcast(_power_bits(builder, form, step), k.type))
+        return y
+
+    return _intrinsic("times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
+
+
+@Intrinsic
+def nearest_multiple():
+    """The integer nearest to x / y as a float, for 1 / y and a quotient below 2**(mantissa - 2)."""
+
+    def emit(builder, context, types, x, inverse):
+        from llvmlite import ir
+
+        magic = ir.Constant(x.type, _Format(types[0]).magic)
+        moved = builder.call(_function(builder, "llvm.fma", x.type, 3), [x, inverse, magic])
+        return _strict(builder, "fsub", moved, magic)
+
+    return _intrinsic("nearest_multiple", _same, emit)
 
 
 @Intrinsic

@@ -17,11 +17,13 @@ from nbgrad.kernels._intrinsics import (
     fma,
     magnitude,
     mantissa_of,
+    nearest_multiple,
     polynomial,
     power_of_two,
     round_even,
     select,
     smallest_normal,
+    times_power_of_two,
     with_sign,
 )
 from nbgrad.kernels._polynomials import (
@@ -85,23 +87,17 @@ def two_product(a, b):
     return product, fma(a, b, -product)
 
 
-def times_power_of_two(y, k):
-    """y * 2**k in two steps: the first exact, so results below the normal range are rounded once."""
-    half = round_even(k * 0.5)
-    return y * power_of_two(half) * power_of_two(k - half)
-
-
 def reduced_by_ln2(x):
     """k, r with x = k log(2) + r and |r| <= log(2) / 2; the first product is exact (Cody & Waite)."""
     high, low = by_precision(LN2, LN2_32)
-    k = round_even(x * INVERSE_LN2)
+    k = nearest_multiple(x, INVERSE_LN2)
     return k, fma(-k, low, fma(-k, high, x))
 
 
 def reduced_by_ln2_pair(x):
     """k, r, tail with x = k log(2) + r + tail."""
     high, low = by_precision(LN2, LN2_32)
-    k = round_even(x * INVERSE_LN2)
+    k = nearest_multiple(x, INVERSE_LN2)
     head = fma(-k, high, x)
     r = fma(-k, low, head)
     return k, r, fma(-k, low, exact_subtract(head, r))

@@ -13,6 +13,7 @@ from nbgrad.kernels._intrinsics import (
     power_of_two,
     select,
     square_root,
+    times_power_of_two,
     with_sign,
 )
 from nbgrad.kernels._polynomials import LN2, LN2_32, SINH, SINH_32
@@ -25,7 +26,6 @@ from nbgrad.kernels.exponential import (
     limited,
     log_tail,
     reduced_by_ln2_pair,
-    times_power_of_two,
     two_sum,
 )
 from nbgrad.kernels.roots import hypot, sqrt

@@ -2,7 +2,16 @@
 
 import numpy
 
-from nbgrad.kernels._intrinsics import by_precision, fma, magnitude, polynomial, round_even, select, with_sign
+from nbgrad.kernels._intrinsics import (
+    by_precision,
+    fma,
+    magnitude,
+    polynomial,
+    round_even,
+    select,
+    times_power_of_two,
+    with_sign,
+)
 from nbgrad.kernels._polynomials import (
     ERF,
     ERF_32,
@@ -28,7 +37,7 @@ from nbgrad.kernels._polynomials import (
     STIRLING,
     STIRLING_32,
 )
-from nbgrad.kernels.exponential import exp, exp_pair, log, log_pair, times_power_of_two, two_product, two_sum
+from nbgrad.kernels.exponential import exp, exp_pair, log, log_pair, two_product, two_sum
 from nbgrad.primitive import elementwise
 
 INFINITY = float("inf")

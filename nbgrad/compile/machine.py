@@ -18,12 +18,17 @@ def target_machine():
         llvm = _initialised()
         _machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(),
-            features=llvm.get_host_cpu_features().flatten(),
+            features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
             opt=3,
             codemodel="jitdefault",
             jit=True,
         )
     return _machine
+
+
+def has_scaling():
+    """Whether vectors of floats can be multiplied by powers of two in one instruction (AVX-512's scalef)."""
+    return bool(_initialised().get_host_cpu_features().get("avx512f", False))
 
 
 def object_code(module):

@@ -4,6 +4,7 @@ import threading
 import time
 
 import numpy
+from numpy import empty as _empty
 
 from nbgrad import shapes
 from nbgrad.config import config
@@ -33,8 +34,7 @@ class Compiled:
         self.inputs, self.outputs, self.launches = inputs, outputs, launches
         self._captured = [numpy.ascontiguousarray(c).reshape(c.shape) for c in captured]
         self._arena_bytes = arena
-        self._made = [(shape, dtype, shapes.size(shape) * dtype.itemsize) for dtype, shape in outputs]
-        self._small = all(n < pool.SMALLEST for _, _, n in self._made)
+        self.made = [(shape, dtype, pool.bucket(shapes.size(shape) * dtype.itemsize)) for dtype, shape in outputs]
         self._drive = driver.builtin(driver.drive)
         self._lock = threading.Lock()
         self._arena = None
@@ -51,7 +51,7 @@ class Compiled:
 
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
-        outs = [numpy.empty(s, d) if self._small else pool.empty(s, d, n) for s, d, n in self._made]
+        outs = [_empty(s, d) if bucket is None else bucket.empty(s, d) for s, d, bucket in self.made]
         COUNTERS["launches"] += len(self.launches)
         if self.simple and self._drive(self.address, *values, *outs) is None:
             return outs
@@ -98,7 +98,9 @@ class Compiled:
     def _place_arena(self):
         if not self._arena_bytes or self._arena is not None:
             return
-        self._arena = pool.block(self._arena_bytes)
+        bucket = pool.bucket(self._arena_bytes)
+        size = (self._arena_bytes,)
+        self._arena = _empty(size, numpy.uint8) if bucket is None else bucket.empty(size, numpy.uint8)
         base = self._arena.ctypes.data
         if base != self._base:
             self._words[self._arena_words] = self._arena_offsets + base

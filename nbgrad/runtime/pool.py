@@ -1,58 +1,75 @@
 """Buffers for outputs and arenas, recycled: fresh pages cost more than the arithmetic that fills them."""
 
-import sys
 import threading
+from sys import getrefcount
 
 import numpy
+from numpy import ndarray
 
 #: Below this many bytes NumPy's own allocator is faster.
-SMALLEST = 1 << 16
+SMALLEST = 1 << 15
 #: Idle bytes that the pool keeps at most.
 LARGEST_IDLE = 1 << 30
 
 _lock = threading.Lock()
-_blocks = {}
+_buckets = {}
 
 
-def empty(shape, dtype, nbytes):
-    """An uninitialised C-contiguous array whose memory nobody else uses.
+class Bucket:
+    """The blocks of one size.
 
-    The memory comes back by itself: a block is free when nothing but the pool refers to it.
+    Memory comes back by itself: a block is free when nothing but its bucket refers to the array that owns it,
+    which NumPy makes the base of every view.
     """
+
+    __slots__ = ("blocks", "size")
+
+    def __init__(self, size):
+        self.size, self.blocks = size, []
+
+    def empty(self, shape, dtype):
+        """An uninitialised C-contiguous array whose memory nobody else uses, aligned to 64 bytes."""
+        with _lock:
+            for owner, whole in self.blocks:
+                if getrefcount(owner) == _IDLE:
+                    return ndarray(shape, dtype, whole)
+            _trim(self.size)
+            owner = numpy.empty(self.size + 64, numpy.uint8)
+            whole = owner[-owner.ctypes.data % 64 :][: self.size]
+            self.blocks.append((owner, whole))
+            return ndarray(shape, dtype, whole)
+
+    def idle(self):
+        """Number of blocks that nobody uses."""
+        return sum(getrefcount(owner) == _IDLE for owner, _ in self.blocks)
+
+    def clear(self):
+        """Give the idle ones back."""
+        self.blocks[:] = [pair for pair in self.blocks if getrefcount(pair[0]) > _IDLE - 1]
+
+
+#: References to the owner of an idle block, where it is a local variable: the pair, the view, the variable, the call.
+_IDLE = 4
+
+
+def bucket(nbytes):
+    """The bucket that serves arrays of this many bytes; None where NumPy's own allocator does better."""
     if nbytes < SMALLEST:
-        return numpy.empty(shape, dtype)
-    return numpy.ndarray(shape, dtype, block(nbytes))
-
-
-def block(nbytes):
-    """A byte array of at least `nbytes`, aligned to 64, that nobody refers to but the caller and the pool."""
+        return None
     size = _size_class(nbytes)
-    with _lock:
-        # What counts references is the array that owns the memory: NumPy makes it the base of every view.
-        owners = _blocks.setdefault(size, [])
-        for owner in owners:
-            if sys.getrefcount(owner) == 3:  # the list, the loop variable, the argument of getrefcount
-                return _aligned(owner, size)
-        _trim(size)
-        owner = numpy.empty(size + 64, numpy.uint8)
-        owners.append(owner)
-        return _aligned(owner, size)
-
-
-def _aligned(owner, size):
-    return owner[-owner.ctypes.data % 64 :][:size]
+    return _buckets.get(size) or _buckets.setdefault(size, Bucket(size))
 
 
 def idle_bytes():
     """Bytes that the pool holds and nobody uses."""
-    return sum(size for size, blocks in _blocks.items() for b in blocks if sys.getrefcount(b) == 3)
+    return sum(b.size * b.idle() for b in list(_buckets.values()))
 
 
 def clear():
     """Give all idle memory back."""
     with _lock:
-        for blocks in _blocks.values():
-            blocks[:] = [b for b in blocks if sys.getrefcount(b) > 3]
+        for b in list(_buckets.values()):
+            b.clear()
 
 
 def _size_class(nbytes):
@@ -63,5 +80,5 @@ def _size_class(nbytes):
 
 def _trim(coming):
     if idle_bytes() + coming > LARGEST_IDLE:
-        for blocks in _blocks.values():
-            blocks[:] = [b for b in blocks if sys.getrefcount(b) > 3]
+        for b in list(_buckets.values()):
+            b.clear()

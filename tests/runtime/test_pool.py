@@ -6,6 +6,7 @@ import threading
 import numpy
 import pytest
 
+import nbgrad as ng
 from nbgrad.runtime import pool
 
 FLOAT = numpy.dtype("float64")
@@ -21,7 +22,7 @@ def clean():
 
 
 def made(n=N):
-    return pool.empty((n,), FLOAT, 8 * n)
+    return pool.bucket(8 * n).empty((n,), FLOAT)
 
 
 def address(array):
@@ -55,13 +56,14 @@ def test_memory_is_aligned():
 
 
 def test_shape_and_dtype():
-    a = pool.empty((100, 1000), numpy.dtype("float32"), 400_000)
+    a = pool.bucket(400_000).empty((100, 1000), numpy.dtype("float32"))
     assert (a.shape, a.dtype, a.flags.c_contiguous, a.flags.writeable) == ((100, 1000), numpy.float32, True, True)
 
 
 def test_small_arrays_are_numpys():
-    a = pool.empty((3,), FLOAT, 24)
-    assert a.base is None
+    assert pool.bucket(24) is None
+    x = numpy.ones(3)
+    assert ng.jit(lambda x: x + 1)(x).numpy().base is None
 
 
 def test_sizes_waste_at_most_an_eighth():
@@ -70,7 +72,7 @@ def test_sizes_waste_at_most_an_eighth():
 
 
 def test_a_block_is_free_when_its_user_lets_go():
-    block = pool.block(1 << 20)
+    block = pool.bucket(1 << 20).empty((1 << 20,), numpy.dtype("uint8"))
     assert pool.idle_bytes() == 0
     del block
     assert pool.idle_bytes() >= 1 << 20
@@ -114,3 +116,13 @@ def test_several_threads_get_memory_of_their_own():
     for t in threads:
         t.join()
     assert wrong == []
+
+
+def test_a_large_program_notices_other_arguments():
+    fn = ng.jit(lambda x: (x - x.sum()) * 2)  # with an intermediate value and several launches
+    for x in (numpy.ones(30_000), numpy.ones(30_000, "float32"), numpy.ones(40_000), numpy.ones((40_000, 1)), 3.0):
+        for _ in range(3):
+            y = fn(x)
+            expected = (numpy.asarray(x) - numpy.sum(x)) * 2
+            assert (y.dtype, y.shape) == (expected.dtype, expected.shape)
+            numpy.testing.assert_array_equal(y, expected)
