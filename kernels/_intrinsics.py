@@ -408,14 +408,25 @@ def _elements(builder, values):
 
 @Intrinsic
 def polynomial():
-    """c[0] + c[1] x + c[2] x**2 + ..., by Horner's rule with fused multiply-adds."""
+    """c[0] + c[1] x + c[2] x**2 + ..., by Horner's rule with fused multiply-adds.
+
+    Long ones go in two chains, of even and of odd powers: a processor looks ahead less far than one chain lasts.
+    """
 
     def emit(builder, context, types, x, coefficients):
-        *rest, total = _elements(builder, coefficients)
+        coefficients = _elements(builder, coefficients)
         fused = _function(builder, "llvm.fma", x.type, 3)
-        for c in reversed(rest):
-            total = builder.call(fused, [total, x, c])
-        return total
+
+        def horner(x, coefficients):
+            *rest, total = coefficients
+            for c in reversed(rest):
+                total = builder.call(fused, [total, x, c])
+            return total
+
+        if len(coefficients) < 7:
+            return horner(x, coefficients)
+        square = builder.fmul(x, x)
+        return builder.call(fused, [horner(square, coefficients[1::2]), x, horner(square, coefficients[::2])])
 
     return _intrinsic("polynomial", _same, emit)
 

@@ -16,7 +16,7 @@ from nbgrad.kernels._intrinsics import (
     times_power_of_two,
     with_sign,
 )
-from nbgrad.kernels._polynomials import LN2, LN2_32, SINH, SINH_32
+from nbgrad.kernels._polynomials import LN2, LN2_32, SINH, SINH_32, TANH_ABOVE, TANH_ABOVE_32, TANH_BELOW, TANH_BELOW_32
 from nbgrad.kernels.exponential import (
     HIGHEST,
     HIGHEST_32,
@@ -25,7 +25,7 @@ from nbgrad.kernels.exponential import (
     fast_two_sum,
     limited,
     log_tail,
-    reduced_by_ln2_pair,
+    reduced_by_ln2,
     two_sum,
 )
 from nbgrad.kernels.roots import hypot, sqrt
@@ -36,15 +36,19 @@ INFINITY = float("inf")
 
 @elementwise(numpy.tanh, cost=20)
 def tanh(x):
-    """Hyperbolic tangent: -m / (2 + m) with m = exp(-2 |x|) - 1 as a pair.  1 ULP."""
-    k, r, tail = reduced_by_ln2_pair(limited(-2.0 * magnitude(x), -60.0, 0.0))
-    scale = power_of_two(k)
-    m, m_low = two_sum(expm1_reduced(r, tail) * scale, scale - 1.0)
-    denominator, lost = fast_two_sum(2.0, m)
-    inverse = 1.0 / denominator
-    q = m * inverse
-    rest = fma(-q, denominator, m) + fma(-q, lost + m_low, m_low)
-    return with_sign(fma(rest, inverse, q), x)
+    """Hyperbolic tangent.  2 ULP.
+
+    From 1 on 1 - 2 / (exp(2 |x|) + 1), which damps the errors of the quotient; below, |x| + z |x| P(z) / Q(z)
+    with z = x**2.  Both share their division.
+    """
+    size = magnitude(x)
+    near, z = size < 1.0, x * x
+    k, r = reduced_by_ln2(select(size > 30.0, 60.0, 2.0 * size))
+    e = (1.0 + expm1_reduced(r, 0.0)) * power_of_two(k)
+    above = z * size * polynomial(z, by_precision(TANH_ABOVE, TANH_ABOVE_32))
+    below = polynomial(z, by_precision(TANH_BELOW, TANH_BELOW_32))
+    y = select(near, size, 1.0) + select(near, above, -2.0) / select(near, below, e + 1.0)
+    return with_sign(y, x)
 
 
 @tanh.vjp

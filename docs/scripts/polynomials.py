@@ -74,6 +74,30 @@ def tail(function, order, at=0):
     return quotient
 
 
+def rational(f, a, b, above, below):
+    """Numerator, denominator (constant 1) and largest error of a quotient equal to f at Chebyshev's points."""
+    a, b, n = mp.mpf(a), mp.mpf(b), above + below + 1
+    system, values = mp.matrix(n, n), mp.matrix(n, 1)
+    for row in range(n):
+        x = (a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (2 * row + 1) / (2 * n))
+        values[row] = f(x)
+        for i in range(above + 1):
+            system[row, i] = x**i
+        for i in range(1, below + 1):
+            system[row, above + i] = -values[row] * x**i
+    solution = list(mp.lu_solve(system, values))
+    numerator, denominator = solution[: above + 1], [mp.mpf(1), *solution[above + 1 :]]
+    grid = [a + (b - a) * i / mp.mpf(300) for i in range(301)]
+    worst = max(abs(mp.polyval(numerator[::-1], x) / mp.polyval(denominator[::-1], x) - f(x)) for x in grid)
+    return numerator, denominator, worst
+
+
+def tanh_quotient(z):
+    """(tanh(x) / x - 1) / x**2 at x = sqrt(z)."""
+    x = mp.sqrt(z)
+    return (mp.tanh(x) / x - 1) / z if z > mp.mpf("1e-20") else -mp.mpf(1) / 3
+
+
 def log_quotient(z):
     """(log((1 + s) / (1 - s)) - 2 s) / s**3 at s = sqrt(z)."""
     return sum(2 * z**i / (2 * i + 3) for i in range(60))
@@ -167,9 +191,14 @@ def flat(x):
     return mp.mpf(1)
 
 
+def of_exp(r):
+    """What an error of EXP does to exp(r); not quite zero anywhere, so that the exchange has a solution."""
+    return r * r / mp.exp(r) + mp.mpf(2) ** -20
+
+
 # name, what it approximates (for the comment), function, interval, weight, degree for float64 and for float32
 TABLE = (
-    ("EXP", "(exp(r) - 1 - r) / r**2", tail(mp.exp, 2), (-half_log2, half_log2), flat, 10, 5),
+    ("EXP", "(exp(r) - 1 - r) / r**2", tail(mp.exp, 2), (-half_log2, half_log2), of_exp, 9, 4),
     ("EXP2", "(2**r - 1) / r", tail(lambda x: mp.mpf(2) ** x, 1), (-0.5, 0.5), flat, 11, 6),
     ("LOG", "(log((1 + s) / (1 - s)) - 2 s) / s**3 in z = s**2", log_quotient, (0, largest_s), flat, 6, 2),
     ("LOG_TAIL", "the same, less 2/3, / z", log_quotient_tail, (0, largest_s), flat, 7, 2),
@@ -188,6 +217,10 @@ TABLE = (
     ("PSI2", "x**4 (polygamma(2, x) + 1 / x**2 + 1 / x**3) in w, x >= 8", psi_asymptotic(2), (0, "0.0157"), flat, 8, 3),
     ("PSI3", "x**5 (polygamma(3, x) - 2 / x**3 - 3 / x**4) in w, x >= 8", psi_asymptotic(3), (0, "0.0157"), flat, 9, 3),
 )  # fmt: skip
+
+
+# name, what it approximates, function, interval, degrees above and below for float64 and for float32
+QUOTIENTS = (("TANH", "(tanh(x) / x - 1) / z in z = x**2, |x| <= 1", tanh_quotient, (0, 1), (3, 3), (1, 2)),)
 
 
 # name, value, bits of each part for float64 and for float32: parts whose products with small integers are exact
@@ -245,10 +278,20 @@ def main():
             coefficients, error = remez(f, a, b, degree, weight)
             where = f"[{mp.nstr(mp.mpf(a), 5)}, {mp.nstr(mp.mpf(b), 5)}]"
             print(f"\n# {meaning}; on {where}, error 2**{mp.nstr(mp.log(error, 2), 4)}")
-            print(f"{name}{suffix} = (")
-            for c in coefficients:
-                print(f"    {float(c)!r},")
-            print(")", flush=True)
+            print_tuple(name + suffix, coefficients)
+    for name, meaning, f, (a, b), wide, narrow in QUOTIENTS:
+        for suffix, degrees in (("", wide), ("_32", narrow)):
+            above, below, error = rational(f, a, b, *degrees)
+            print(f"\n# {meaning}, as a quotient; on [{a}, {b}], error 2**{mp.nstr(mp.log(error, 2), 4)}")
+            print_tuple(f"{name}_ABOVE{suffix}", above)
+            print_tuple(f"{name}_BELOW{suffix}", below)
+
+
+def print_tuple(name, coefficients):
+    print(f"{name} = (")
+    for c in coefficients:
+        print(f"    {float(c)!r},")
+    print(")", flush=True)
 
 
 if __name__ == "__main__":
