@@ -60,6 +60,9 @@ LN_10 = 2.302585092994045684
 LOWEST, LOWEST_32 = -746.0, -104.0
 HIGHEST, HIGHEST_32 = 710.0, 89.0
 
+# below which log(1 + f) = f
+TINY, TINY_32 = 2.0**-60, 2.0**-30
+
 
 def limited(x, low, high):
     """x within [low, high]; nan stays."""
@@ -136,6 +139,11 @@ def log_tail(f):
     z = s * s
     half_square = 0.5 * f * f
     return half_square, s * fma(z, polynomial(z, by_precision(LOG, LOG_32)), half_square)
+
+
+def log1p_tail(f):
+    """The same for f of any size down to zero: the square of a tiny one would be subnormal, which is slow."""
+    return log_tail(select(magnitude(f) < by_precision(TINY, TINY_32), 0.0, f))
 
 
 def log_pair(x):
@@ -267,7 +275,7 @@ def log1p(x):
     # what rounding 1 + x lost goes back into the reduced argument; for k = 0 that makes f = x exactly
     f = (mantissa_of(u) - 1.0) + error * select(k < 60.0, power_of_two(-k), 0.0)
     high, low = by_precision(LN2, LN2_32)
-    half_square, t = log_tail(f)
+    half_square, t = log1p_tail(f)
     y = fma(k, high, f - (half_square - fma(k, low, t)))
     return with_sign(log_at_ends(u, select(x < INFINITY, y, x)), x)
 

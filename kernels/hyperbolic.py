@@ -24,7 +24,7 @@ from nbgrad.kernels.exponential import (
     expm1_reduced,
     fast_two_sum,
     limited,
-    log_tail,
+    log1p_tail,
     reduced_by_ln2,
     two_sum,
 )
@@ -97,7 +97,7 @@ def log_of_sum(a, a_low, shift):
     k = exponent_of(a)
     f = (mantissa_of(a) - 1.0) + a_low * select(k < 60.0, power_of_two(-k), 0.0)
     high, low = by_precision(LN2, LN2_32)
-    half_square, t = log_tail(f)
+    half_square, t = log1p_tail(f)
     k = k + shift
     return fma(k, high, f - (half_square - fma(k, low, t)))
 
