@@ -15,6 +15,8 @@ from nbgrad.kernels.shape import add_n, add_slices, embed, set_slice, slice_
 
 #: Extents to draw from; 0 is drawn rarely.
 EXTENTS = (1, 1, 2, 3, 4, 5, 6, 12, 17)
+#: Elements that an argument has at most.
+LARGEST = 2_000_000
 
 
 def evaluate(nodes):
@@ -61,7 +63,9 @@ class Recipe:
     def _shape(self, rng):
         rank = int(rng.integers(0, 4))
         shape = tuple(int(n) for n in rng.choice(self.extents, rank))
-        if rank and rng.random() < self.empty:
+        while numpy.prod(shape, dtype=int) > LARGEST:
+            shape = shape[1:]
+        if shape and rng.random() < self.empty:
             shape = (0, *shape[1:])
         return shape
 
