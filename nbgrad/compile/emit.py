@@ -13,6 +13,8 @@ REGISTER = {"float16": "float32"}
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
 BLOCK = 256
+#: Terms of one expression.
+LONGEST_SUM = 32
 #: Outputs with an alias scope of their own; further ones share the last.
 OUTPUT_SCOPES = 24
 #: Elements of a row that are accumulated in memory before the next row is read.
@@ -234,6 +236,11 @@ class Kernel:
                 return f"to_float16(to_float32({texts[0]}))"
             return f"to_{target}({texts[0]})"
         if primitive.name == "add_n":
+            while len(texts) > LONGEST_SUM:  # parsers recurse
+                name = f"sum_{self.computed}"
+                self.computed += 1
+                self.writer.line(f"{name} = {' + '.join(texts[:LONGEST_SUM])}")
+                texts = [name, *texts[LONGEST_SUM:]]
             text = " + ".join(texts)
         elif node.dtype.kind == "b" and primitive.result == "same":
             text = {"add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}",

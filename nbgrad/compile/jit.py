@@ -166,8 +166,8 @@ class Jitted:
 
     def lower(self, *args, **kwargs):
         """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""
-        trace, _ = self._traced(args, kwargs)
-        return Lowered(trace.program.compiled())
+        trace, values = self._traced(args, kwargs)
+        return Lowered(trace.program.compiled(), [*values, *(p._node.value for p in trace.owners)])
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
@@ -176,8 +176,8 @@ class Jitted:
 class Lowered:
     """What a jitted function was compiled to."""
 
-    def __init__(self, compiled):
-        self._compiled = compiled
+    def __init__(self, compiled, values):
+        self._compiled, self._values = compiled, values
 
     @property
     def launches(self):
@@ -192,6 +192,10 @@ class Lowered:
             if launch.source and launch.source not in seen:
                 seen[launch.source] = f"# {launch.name}\n{launch.source}"
         return "\n\n".join(seen.values())
+
+    def profile(self, repeat=20):
+        """Where the time goes: for each launch its name and its median seconds, on the arguments of `lower`."""
+        return self._compiled.profile(self._values, repeat)
 
     def __repr__(self):
         return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"

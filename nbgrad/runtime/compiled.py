@@ -1,5 +1,6 @@
 """A lowered graph, ready to run: tables for the driver, memory for its intermediate values."""
 
+import statistics
 import threading
 import time
 
@@ -28,9 +29,11 @@ class Compiled:
     launches : list of nbgrad.compile.lower.Launch
     arena : int
         Bytes of intermediate values.
+    apart : bool
+        Enter and leave native code for each launch, so that it can be timed.
     """
 
-    def __init__(self, inputs, outputs, captured, launches, arena):
+    def __init__(self, inputs, outputs, captured, launches, arena, apart=False):
         self.inputs, self.outputs, self.launches = inputs, outputs, launches
         self._captured = [numpy.ascontiguousarray(c).reshape(c.shape) for c in captured]
         self._arena_bytes = arena
@@ -39,7 +42,7 @@ class Compiled:
         self._lock = threading.Lock()
         self._arena = None
         self._keep = []
-        self._segments = self._built()
+        self._segments = self._built(apart)
         own = 0 < arena <= OWN_ARENA
         if own:
             self._place_arena()
@@ -61,11 +64,27 @@ class Compiled:
             self._free_arena()
         return outs
 
+    def profile(self, values, repeat):
+        """For each launch its name and its median seconds, in order."""
+        apart = Compiled(self.inputs, self.outputs, self._captured, self.launches, self._arena_bytes, apart=True)
+        values = apart._fitted(values, ())
+        apart._place_arena()
+        runs = []
+        for _ in range(repeat):
+            outs = [_empty(s, d) if bucket is None else bucket.empty(s, d) for s, d, bucket in self.made]
+            runs.append([])
+            apart._run_segments(values, outs, runs[-1])
+        return [
+            (launch.name, statistics.median(t))
+            for launch, t in zip(self.launches, zip(*runs, strict=True), strict=True)
+        ]
+
     # ------------------------------------------------------------ running
 
-    def _run_segments(self, values, outs):
+    def _run_segments(self, values, outs, times=None):
         arrays = (*values, *outs)
         for k, segment in enumerate(self._segments):
+            start = time.perf_counter() if times is not None else 0
             if segment.address is not None:
                 share = segment.shared and config.threads > 1
                 segment.plan[10] = share
@@ -83,6 +102,8 @@ class Compiled:
                     return
             if segment.host:
                 segment.host(arrays)
+            if times is not None:
+                times.append(time.perf_counter() - start)
 
     def _fitted(self, values, outs):
         """Inputs as contiguous arrays of the dtype and shape that the tables expect."""
@@ -113,7 +134,7 @@ class Compiled:
 
     # ------------------------------------------------------------ tables
 
-    def _built(self):
+    def _built(self, apart):
         """One segment for each run of native launches and the host call behind it."""
         words, spots, arena_words, arena_offsets = [], [], [], []
         patches = []
@@ -149,10 +170,14 @@ class Compiled:
         arrays = self._kept(numpy.array(arrays or [0], numpy.int64))
         segments, run = [], []
         for launch in self.launches:
-            if launch.host:
-                segments.append(self._segment(run, launch, base, starts, arrays, patches, first=not segments))
+            if launch.host or (apart and run):
+                segments.append(
+                    self._segment(
+                        run, launch if launch.host else None, base, starts, arrays, patches, first=not segments
+                    )
+                )
                 run = []
-            else:
+            if not launch.host:
                 run.append(launch)
         if run or not segments:
             segments.append(self._segment(run, None, base, starts, arrays, patches, first=not segments))

@@ -145,6 +145,14 @@ def yield_core():
     return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
 
 
+@Intrinsic
+def sleep():
+    """Sleep for some microseconds or a little longer."""
+    import sys
+
+    return _c_function("SwitchToThread" if sys.platform == "win32" else "usleep", 1, True)
+
+
 # ---------------------------------------------------------------- the texts that are compiled
 
 
@@ -177,7 +185,10 @@ def work(plan, is_main):
         while read_shared(launch + 40) < chunks:
             turns += 1
             if turns > 100:
-                yield_core()
+                if is_main or read(launch + 56) == 1:
+                    yield_core()
+                else:
+                    sleep(20)  # the launch may be a matrix product, whose own threads want this core
 
 
 def run_alone(plan):

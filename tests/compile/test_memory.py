@@ -41,6 +41,17 @@ def test_the_arena_is_no_larger_than_all_buffers(lives):
     assert plan_arena(buffers) <= sum(-(-max(b.nbytes, 1) // ALIGNMENT) * ALIGNMENT for b in buffers)
 
 
+def test_many_buffers_never_overlap_and_share():
+    lives = [(3 + k % 4, k, k + 2 + k % 7) for k in range(3000)]
+    buffers = [buffer(*life) for life in lives]
+    top = plan_arena(buffers)
+    assert top < 512 * 128
+    for k, a in enumerate(buffers):
+        for b in buffers[max(0, k - 10) : k]:
+            if a.first <= b.last:
+                assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
+
+
 def test_outputs_and_unused_buffers_take_no_place():
     unused = Buffer("arena", numpy.dtype("float64"), 100)
     assert plan_arena([buffer(100, 0, 3, "output"), buffer(100, 0, 3, "input"), unused]) == 0
