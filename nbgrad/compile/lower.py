@@ -1,6 +1,6 @@
 """Lower: from a simplified graph to a table of launches.
 
-simplify -> fuse -> nests -> emitted source -> addresses of machine code -> table
+simplify -> unroll -> fuse -> nests -> emitted source -> addresses of machine code -> table
 """
 
 import numpy
@@ -10,6 +10,7 @@ from nbgrad.compile import emit, native, nest
 from nbgrad.compile.fuse import fuse, reads_of
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.storage import Buffer, View, contiguous
+from nbgrad.compile.unroll import unroll
 from nbgrad.graph import Node
 
 #: Elements that one chunk of a launch should hold; chunks never depend on the number of threads.
@@ -40,6 +41,7 @@ def lower(inputs, captured, outputs):
 class _Lowering:
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
+        outputs = unroll(outputs)
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs)

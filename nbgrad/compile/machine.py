@@ -1,13 +1,18 @@
 """LLVM: from a module to object code for this CPU, and from object code to addresses."""
 
+import functools
+
 _engine = _machine = None
 
 
+@functools.cache
 def _initialised():
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    # Strides are words of a table.  By default a loop over unknown strides is vectorised for stride 1 only.
+    llvm.set_option("nbgrad", "-enable-mem-access-versioning=false")
     return llvm
 
 

@@ -46,7 +46,7 @@ def simplify(inputs, outputs):
             fresh[node] = new
             continue
         moved = tuple(fresh[i] for i in node.inputs)
-        make = _made if node.primitive.kind in ("view", "cast", "constant") else _made_wide
+        make = made if node.primitive.kind in ("view", "cast", "constant") else _made_wide
         fresh[node] = make(node.primitive, moved, node.attrs, node.shape, node.dtype, table)
     return [fresh[n] for n in inputs], captured, [fresh[n] for n in outputs]
 
@@ -54,16 +54,16 @@ def simplify(inputs, outputs):
 def _made_wide(primitive, inputs, attrs, shape, dtype, table):
     """The same, where float16 is computed in float32 and rounded: no CPU computes in it."""
     if dtype != FLOAT16 and not any(x.dtype == FLOAT16 for x in inputs):
-        return _made(primitive, inputs, attrs, shape, dtype, table)
+        return made(primitive, inputs, attrs, shape, dtype, table)
     from nbgrad.kernels.casting import astype
 
-    cast = lambda x, to: _made(astype, (x,), (("dtype", to),), x.shape, to, table)  # noqa: E731
+    cast = lambda x, to: made(astype, (x,), (("dtype", to),), x.shape, to, table)  # noqa: E731
     wide = tuple(cast(x, FLOAT32) if x.dtype == FLOAT16 else x for x in inputs)
-    y = _made(primitive, wide, attrs, shape, FLOAT32 if dtype == FLOAT16 else dtype, table)
+    y = made(primitive, wide, attrs, shape, FLOAT32 if dtype == FLOAT16 else dtype, table)
     return cast(y, dtype)
 
 
-def _made(primitive, inputs, attrs, shape, dtype, table):
+def made(primitive, inputs, attrs, shape, dtype, table):
     """A node for this application: an equal one that exists, a simpler one, or a new one."""
     key = (primitive, attrs, inputs) if inputs else (primitive, attrs, shape, dtype)
     found = table.get(key)
@@ -71,7 +71,7 @@ def _made(primitive, inputs, attrs, shape, dtype, table):
         node = Node(primitive, inputs, attrs, shape, dtype)
         found = None
         for rule in _rewrites.get(primitive.name, ()):
-            found = rule(node, lambda p, i, a, s, d: _made(p, i, a, s, d, table))
+            found = rule(node, lambda p, i, a, s, d: made(p, i, a, s, d, table))
             if found is not None:
                 break
         if found is None:

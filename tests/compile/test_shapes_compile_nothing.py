@@ -51,13 +51,20 @@ def test_reduction_of_everything(name, rng):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_reduction_over_an_axis(axis, rng):
-    shapes = [(3, 4), (2, 5), (5, 2), (40, 30), (2, 100_000), (100_000, 2), (700, 500), (3, 2000), (2000, 3)]
+    shapes = [(3, 4), (2, 5), (5, 2), (40, 30), (2, 100_000), (100_000, 5), (700, 500), (3, 2000), (2000, 6)]
     arguments = [(rng.random(s),) for s in shapes]
     assert_nothing_compiled(
         lambda x: (nx.sum(x, axis=axis), nx.max(x * 2, axis=axis)),
         arguments,
         lambda x: (x.sum(axis), (x * 2).max(axis)),
     )
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_a_small_last_axis_is_structure(columns, rng):
+    """Unrolled, so each of these extents has kernels of its own, for any number of rows."""
+    arguments = [(rng.random((n, columns)),) for n in (64, 65, 1000, 100_000)]
+    assert_nothing_compiled(lambda x: nx.sum(x * x, axis=1), arguments, lambda x: ((x * x).sum(1),))
 
 
 def test_matmul(rng):
