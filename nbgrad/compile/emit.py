@@ -89,10 +89,7 @@ class Kernel:
     """
 
     def __init__(self, nest, plan, domain, title):
-        self.nest, self.plan, self.domain = nest, plan, domain
-        self.words, self.names, self.writer = Words(), {}, Writer()
-        self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
-        self.split_words, self.flat = None, False
+        self._begin(nest, plan, domain, "", Words(), {}, Writer())
         w = self.writer
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
@@ -103,27 +100,34 @@ class Kernel:
             self._map()
         self.source = w.text()
 
+    def _begin(self, nest, plan, domain, prefix, words, names, writer):
+        self.nest, self.plan, self.domain, self.prefix = nest, plan, domain, prefix
+        self.words, self.names, self.writer = words, names, writer
+        self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
+        self.split_words, self.flat = None, False
+        self.first_scope, self.own = 0, {}
+
     # ------------------------------------------------------------ declarations
 
     def _declare(self):
         nest, w = self.nest, self.writer
-        self.extent = [f"n{a}" for a in range(len(nest.extents))]
+        self.extent = [f"n{self.prefix}{a}" for a in range(len(nest.extents))]
         for a, n in enumerate(nest.extents):
             w.line(f"{self.extent[a]} = word(args, {self.words.add(n)})")
         for k, (key, o) in enumerate(nest.loads.items()):
-            self.pointer[key] = f"x{k}"
-            w.line(f"x{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'load')})")
-            self._declare_strides(f"x{k}", o)
+            self.pointer[key] = f"x{self.prefix}{k}"
+            w.line(f"x{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'load')})")
+            self._declare_strides(f"x{self.prefix}{k}", o)
         for k, o in enumerate(nest.stores):
-            w.line(f"y{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'store')})")
-            self._declare_strides(f"y{k}", o)
+            w.line(f"y{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'store')})")
+            self._declare_strides(f"y{self.prefix}{k}", o)
         for k, o in enumerate(nest.results):
-            w.line(f"r{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'result')})")
-            self._declare_strides(f"r{k}", o)
-            w.line(f"partial{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'partial')})")
+            w.line(f"r{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'result')})")
+            self._declare_strides(f"r{self.prefix}{k}", o)
+            w.line(f"partial{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'partial')})")
             first = REDUCTIONS[o.node.primitive.name][0]
             index = self.words.add((_first(first, o.dtype), o.dtype))
-            w.line(f"first{k} = number_{o.dtype}(args, {index})")
+            w.line(f"first{self.prefix}{k} = number_{o.dtype}(args, {index})")
         for node in [*nest.values, *(r.node for r in nest.results)]:
             for x in node.inputs:
                 origin = self.plan.sources[x].origin
@@ -146,7 +150,7 @@ class Kernel:
     def _number(self, node):
         key = node.attrs, node.dtype
         if key not in self.numbers:
-            name = f"c{len(self.numbers)}"
+            name = f"c{self.prefix}{len(self.numbers)}"
             dtype = _register(node.dtype)
             self.writer.line(f"{name} = number_{dtype}(args, {self.words.add((node.attrs[0], dtype))})")
             self.numbers[key] = name
@@ -186,7 +190,7 @@ class Kernel:
         return not self.flat and bool(self.strides[name]) and self.strides[name][axis] != 0
 
     def _all_pointers(self):
-        names = [*self.pointer.values(), *(f"y{k}" for k in range(len(self.nest.stores)))]
+        names = [*self.pointer.values(), *(f"y{self.prefix}{k}" for k in range(len(self.nest.stores)))]
         return {n: n for n in names}
 
     # ------------------------------------------------------------ bodies
@@ -203,13 +207,15 @@ class Kernel:
             pointer = self.pointer[key]
             varies = self._varies(pointer, axis)
             if varies != before:
-                w.line(f"{pointer}_v = load({place[pointer]}, {self._index(pointer, axis, variable)})")
+                at = f"{place[pointer]}, {self._index(pointer, axis, variable)}"
+                scope = self.own.get(nest.loads[key].view.origin)
+                w.line(f"{pointer}_v = " + (f"load({at})" if scope is None else f"load_own({at}, {scope})"))
                 names[key] = f"{pointer}_v", varies
         for node in nest.values:
             inputs = [self._operand(x, names) for x in node.inputs]
             varies = any(v for _, v in inputs)
             if varies != before and node not in names:
-                name = f"{node.primitive.name}_{self.computed}"
+                name = f"{node.primitive.name}{self.prefix}_{self.computed}"
                 self.computed += 1
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
                 names[node] = name, varies
@@ -237,7 +243,7 @@ class Kernel:
             return f"to_{target}({texts[0]})"
         if primitive.name == "add_n":
             while len(texts) > LONGEST_SUM:  # parsers recurse
-                name = f"sum_{self.computed}"
+                name = f"sum{self.prefix}_{self.computed}"
                 self.computed += 1
                 self.writer.line(f"{name} = {' + '.join(texts[:LONGEST_SUM])}")
                 texts = [name, *texts[LONGEST_SUM:]]
@@ -262,7 +268,7 @@ class Kernel:
 
     def _stores(self, place, axis, variable, names):
         for k, o in enumerate(self.nest.stores):
-            pointer = f"y{k}"
+            pointer = f"y{self.prefix}{k}"
             text, _ = self._operand(o.node, names)
             at = self._index(pointer, axis, variable)
             if o.mode == "add":
@@ -270,7 +276,7 @@ class Kernel:
             self.writer.line(f"store({place[pointer]}, {at}, {text}, {self._scope(k)})")
 
     def _scope(self, k):
-        return min(k, OUTPUT_SCOPES - 1)
+        return min(self.first_scope + k, OUTPUT_SCOPES - 1)
 
     # ------------------------------------------------------------ elementwise nests
 
@@ -293,6 +299,36 @@ class Kernel:
         self.rows = size(nest.extents[:-1]) if rank >= 2 else size(nest.extents)
         self.inner = nest.extents[-1] if rank >= 2 else 1
 
+    def operands(self):
+        """Names of the pointers with their operands."""
+        prefix, nest = self.prefix, self.nest
+        yield from ((self.pointer[key], o) for key, o in nest.loads.items())
+        yield from ((f"y{prefix}{k}", o) for k, o in enumerate(nest.stores))
+        yield from ((f"r{prefix}{k}", o) for k, o in enumerate(nest.results))
+
+    def row(self):
+        """Row number `row` of a nest whose kept axes are those of the rows."""
+        nest, w = self.nest, self.writer
+        rank = len(nest.extents)
+        kept = [a for a in range(rank) if not nest.reduced[a]]
+        inner = [a for a in range(rank) if nest.reduced[a]]
+        if nest.results:
+            high = " * ".join(self.extent[a] for a in inner[:-1]) or (self.extent[-1] if inner else "1")
+            self._row_of_results(kept, inner[:-1], bool(inner), "0", high, "row")
+            return
+        level = w.level
+        place = self._row(kept, "row", self._all_pointers()) if kept else self._all_pointers()
+        if len(inner) > 1:
+            w.open(f"for q in range({' * '.join(self.extent[a] for a in inner[:-1])}):")
+            place = self._row(inner[:-1], "q", place)
+        self.flat = not inner
+        names = self._body(place, rank - 1, "0")
+        if inner:
+            w.open(f"for i in range({self.extent[-1]}):")
+            names = self._body(place, rank - 1, "i", names)
+        self._stores(place, rank - 1, "i", names)
+        w.close(w.level - level)
+
     # ------------------------------------------------------------ reductions
 
     def _split_header(self, rows, length):
@@ -307,14 +343,14 @@ class Kernel:
         w.open("for row in range(start, stop):")
         for k, o in enumerate(self.nest.results):
             join = REDUCTIONS[o.node.primitive.name][2]
-            w.line(f"total{k} = first{k}")
+            w.line(f"total{self.prefix}{k} = first{self.prefix}{k}")
             if self._compensated(o):
-                w.line(f"lost{k} = first{k}")
+                w.line(f"lost{self.prefix}{k} = first{self.prefix}{k}")
             w.open("for c in range(chunks):")
-            w.line(f"p{k} = load(partial{k}, c * rows + row)")
-            self._join(k, o, join, f"p{k}")
+            w.line(f"p{self.prefix}{k} = load(partial{self.prefix}{k}, c * rows + row)")
+            self._join(k, o, join, f"p{self.prefix}{k}")
             w.close()
-            w.line(f"store(r{k}, row, {self._total(k, o)}, {self._scope(len(self.nest.stores) + k)})")
+            w.line(f"store(r{self.prefix}{k}, row, {self._total(k, o)}, {self._scope(len(self.nest.stores) + k)})")
         w.close()
         w.line("return")
         w.close()
@@ -328,20 +364,21 @@ class Kernel:
 
     def _join(self, k, operand, join, value):
         """total = total (+) value; for float sums the rounding error is kept (Neumaier)."""
-        w = self.writer
+        w, p = self.writer, f"{self.prefix}{k}"
         if not self._compensated(operand):
-            w.line(f"total{k} = {self._typed(operand, join.format(f'total{k}', value))}")
+            w.line(f"total{p} = {self._typed(operand, join.format(f'total{p}', value))}")
             return
-        w.line(f"s{k} = total{k} + {value}")
-        w.line(f"z{k} = s{k} - total{k}")
-        w.line(f"lost{k} = lost{k} + ((total{k} - (s{k} - z{k})) + ({value} - z{k}))")
-        w.line(f"total{k} = s{k}")
+        w.line(f"s{p} = total{p} + {value}")
+        w.line(f"z{p} = s{p} - total{p}")
+        w.line(f"lost{p} = lost{p} + ((total{p} - (s{p} - z{p})) + ({value} - z{p}))")
+        w.line(f"total{p} = s{p}")
 
     def _total(self, k, operand):
         """The sum with its lost part, which is nan after an overflow and then must not count."""
-        if not self._compensated(operand):
-            return f"total{k}"
-        return f"(total{k} + lost{k} if lost{k} == lost{k} else total{k})"
+        p = f"{self.prefix}{k}"
+        return (
+            f"(total{p} + lost{p} if lost{p} == lost{p} else total{p})" if self._compensated(operand) else f"total{p}"
+        )
 
     def _typed(self, operand, text):
         return f"to_{operand.dtype}({text})" if operand.dtype.kind in "iu" else text
@@ -357,41 +394,47 @@ class Kernel:
         split = " * ".join(self.extent[a] for a in outer) if outer else (self.extent[axis] if reduced else "1")
         self._split_header(" * ".join(self.extent[a] for a in kept) or "1", split)
         w.open("for row in range(first_row, last_row):")
+        self._row_of_results(kept, outer, bool(reduced), "low", "high", "slot + row")
+        self.rows = size(nest.extents[a] for a in kept)
+        self.length = size(nest.extents[a] for a in outer) if outer else (nest.extents[axis] if reduced else 1)
+        self.inner = size(nest.extents[a] for a in reduced)
+
+    def _row_of_results(self, kept, outer, reduces, low, high, target):
+        """One row: the part of it from `low` to `high`, joined in registers and stored at index `target`."""
+        nest, w = self.nest, self.writer
+        axis = len(nest.extents) - 1
         place = self._row(kept, "row", self._all_pointers()) if kept else self._all_pointers()
         for k, o in enumerate(nest.results):
-            w.line(f"total{k} = first{k}")
+            w.line(f"total{self.prefix}{k} = first{self.prefix}{k}")
             if self._compensated(o):
-                w.line(f"lost{k} = first{k}")
+                w.line(f"lost{self.prefix}{k} = first{self.prefix}{k}")
         depth = 1
         if outer:
-            w.open("for q in range(low, high):")
+            w.open(f"for q in range({low}, {high}):")
             place = self._row(outer, "q", place)
             w.line(f"from_, to_ = 0, {self.extent[axis]}")
             depth += 1
         else:
-            w.line("from_, to_ = low, high")
-        self.flat = not reduced  # nothing but extents of 1 is reduced: the row is the element
+            w.line(f"from_, to_ = {low}, {high}")
+        self.flat = not reduces  # nothing but extents of 1 is reduced: the row is the element
         names = self._body(place, axis, "0")
         w.open(f"for block in range(from_, to_, {BLOCK}):")
         w.line(f"end = min(block + {BLOCK}, to_)")
         for k in range(len(nest.results)):
-            w.line(f"part{k} = first{k}")
+            w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
         w.open("for i in range(block, end):")
         names = self._body(place, axis, "i", names)
         for k, o in enumerate(nest.results):
             value, _ = self._operand(o.node.inputs[0], names)
-            step = REDUCTIONS[o.node.primitive.name][1].format(f"part{k}", value)
-            w.line(f"part{k} = {self._typed(o, step)}")
+            step = REDUCTIONS[o.node.primitive.name][1].format(f"part{self.prefix}{k}", value)
+            w.line(f"part{self.prefix}{k} = {self._typed(o, step)}")
         self._stores(place, axis, "i", names)
         w.close()
         for k, o in enumerate(nest.results):
-            self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{k}")
+            self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{self.prefix}{k}")
         w.close(depth)
         for k, o in enumerate(nest.results):
-            w.line(f"store(r{k}, slot + row, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
-        self.rows = size(nest.extents[a] for a in kept)
-        self.length = size(nest.extents[a] for a in outer) if outer else (nest.extents[axis] if reduced else 1)
-        self.inner = size(nest.extents[a] for a in reduced)
+            w.line(f"store(r{self.prefix}{k}, {target}, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
 
     def _columns(self):
         """The inner axis is kept: rows are accumulated into the result, a block of columns at a time."""
@@ -414,7 +457,7 @@ class Kernel:
         for k in range(len(nest.results)):
             scope = self._scope(len(nest.stores) + k)
             w.open("for i in range(from_, to_):")
-            w.line(f"store(r{k}, base + i, first{k}, {scope})")
+            w.line(f"store(r{self.prefix}{k}, base + i, first{self.prefix}{k}, {scope})")
             w.close()
         w.open("for q in range(low, high):")
         place = self._row(reduced, "q", place)
@@ -424,14 +467,56 @@ class Kernel:
         for k, o in enumerate(nest.results):
             scope = self._scope(len(nest.stores) + k)
             value, _ = self._operand(o.node.inputs[0], names)
-            join = REDUCTIONS[o.node.primitive.name][2].format(f"load_own(r{k}, base + i, {scope})", value)
-            w.line(f"store(r{k}, base + i, {self._typed(o, join)}, {scope})")
+            join = REDUCTIONS[o.node.primitive.name][2].format(f"load_own(r{self.prefix}{k}, base + i, {scope})", value)
+            w.line(f"store(r{self.prefix}{k}, base + i, {self._typed(o, join)}, {scope})")
         self._stores(place, axis, "i", names)
         blocks = -(-nest.extents[axis] // COLUMN_BLOCK)
         self.rows = size(nest.extents[a] for a in outer) * blocks
         self.result_rows = size(nest.extents[a] for a in outer) * nest.extents[axis]
         self.length = size(nest.extents[a] for a in reduced)
         self.inner = self.length * min(nest.extents[axis], COLUMN_BLOCK)
+
+
+class RowKernel:
+    """Emitted source of several nests that run row by row: what one stores of a row, later ones read from cache.
+
+    before: a launch for the maximum of each row, one for exp and its sum, one for the quotients
+    after:  one launch; for each row these three loops
+
+    Parameters
+    ----------
+    parts : list of (Nest, domain)
+    scratch : dict
+        Node -> elements of a row, for what no other launch reads: it has memory for one row of each chunk.
+    rows, grain : int
+        Number of rows, and rows of a chunk.
+    """
+
+    def __init__(self, parts, plan, scratch, rows, grain, title):
+        self.words, self.names, writer = Words(), {}, Writer()
+        self.split_words, self.rows = None, rows
+        self.inner = sum(size(nest.extents) for nest, _ in parts) // max(rows, 1)
+        writer.open("def kernel(args, start, stop):")
+        writer.line(f'"""{title}"""')
+        chunk = f"start // word(args, {self.words.add(grain)})" if scratch else ""
+        bodies, own, scope = [], {}, 0
+        for k, (nest, domain) in enumerate(parts):
+            body = Kernel.__new__(Kernel)
+            body._begin(nest, plan, domain, f"_{k}_", self.words, self.names, writer)
+            body.first_scope, body.own = scope, own
+            body._declare()
+            for name, operand in body.operands():
+                if operand.view.origin in scratch:
+                    length = self.words.add(scratch[operand.view.origin])
+                    writer.line(f"{name} = at({name}, {chunk} * word(args, {length}))")
+            for n, operand in enumerate((*nest.stores, *nest.results)):
+                own = {**own, operand.node: min(scope + n, OUTPUT_SCOPES - 1)}
+            scope += len(nest.stores) + len(nest.results)
+            bodies.append(body)
+        writer.open("for row in range(start, stop):")
+        for body in bodies:
+            body.row()
+        self.source = writer.text()
 
 
 def _register(dtype):

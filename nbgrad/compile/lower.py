@@ -9,6 +9,7 @@ from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.fuse import fuse, reads_of
 from nbgrad.compile.memory import plan_arena
+from nbgrad.compile.rows import Rows, in_rows, in_steps, row_target
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
 from nbgrad.graph import Node
@@ -41,7 +42,7 @@ def lower(inputs, captured, outputs):
 class _Lowering:
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
-        outputs = unroll(outputs)
+        outputs = in_steps(unroll(outputs))
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs)
@@ -53,11 +54,19 @@ class _Lowering:
         for k, node in enumerate(self.outputs):
             self.buffers[node] = Buffer("output", node.dtype, shapes.size(node.shape), k)
         self.last_read = {}
-        for group in self.plan.groups:
-            for x in reads_of(self.plan, group):
-                self.last_read[self.plan.sources[x].origin] = group
-        for group in self.plan.groups:
-            self._launch(group)
+        units = in_rows(self.plan)
+        readers = {}
+        for unit in units:
+            for group in unit.groups if isinstance(unit, Rows) else (unit,):
+                for x in reads_of(self.plan, group):
+                    origin = self.plan.sources[x].origin
+                    self.last_read[origin] = group
+                    readers.setdefault(origin, set()).add(unit)
+        for unit in units:
+            if isinstance(unit, Rows):
+                self._rows(unit, readers)
+            else:
+                self._launch(unit)
 
     @staticmethod
     def _output_node(node, earlier):
@@ -113,6 +122,28 @@ class _Lowering:
         kernel = emit.Kernel(loops, self.plan, group.domain, launch.name)
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
+
+    def _rows(self, unit, readers):
+        """One launch for groups that run row by row."""
+        grain = max(1, CHUNK // max(unit.length, 1))
+        chunks = -(-unit.rows // grain)
+        scratch = {}
+        for node, within in unit.made.items():
+            if within and self.plan.stored[node] and node not in self.buffers and readers.get(node) == {unit}:
+                scratch[node] = unit.length
+                self.buffers[node] = Buffer("arena", node.dtype, chunks * unit.length)
+        parts, loads, stores, names = [], [], [], []
+        for group in unit.groups:
+            targets = lambda n, g=group: row_target(n, unit, g) if n in scratch else contiguous(n, n.shape)  # noqa: E731
+            loops = nest.build(group, self.plan, targets, unit.inner(group), scratch)
+            parts.append((loops, group.domain))
+            loads += [o.view.origin for o in loops.loads.values()]
+            stores += [o.view.origin for o in (*loops.stores, *loops.results)]
+            names += [n.primitive.name for n in (*loops.values, *group.reductions)]
+        launch = Launch("_".join(_shortened(names)))
+        kernel = emit.RowKernel(parts, self.plan, scratch, unit.rows, grain, launch.name)
+        self._finish(launch, kernel, loads, stores)
+        launch.grain = grain
 
     def _copy(self, node, source, target, name, accumulate=False):
         """One launch that copies (or adds) the elements of a view into another view."""

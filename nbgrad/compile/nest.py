@@ -39,8 +39,12 @@ class Nest:
     __slots__ = ("columns", "extents", "loads", "reduced", "results", "stores", "values")
 
 
-def build(group, plan, targets):
-    """The Nest of a fused group; `targets(node)` is the view that a stored node is written to."""
+def build(group, plan, targets, inner=None, scratch=()):
+    """The Nest of a fused group; `targets(node)` is the view that a stored node is written to.
+
+    `inner` are axes that stay innermost though nothing is reduced, and `scratch` nodes of which only a row
+    is in memory: they have stride 0 along all other axes.
+    """
     nest = Nest()
     domain = group.domain
     nest.loads, nest.stores, nest.results = {}, [], []
@@ -51,7 +55,10 @@ def build(group, plan, targets):
         for x in node.inputs:
             if x not in computed and not graph.is_constant(plan.sources[x].origin):
                 view = plan.sources[x].broadcast(domain)
-                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, view.strides, x))
+                strides = view.strides
+                if view.origin in scratch:
+                    strides = tuple(s if i in inner else 0 for i, s in enumerate(strides))
+                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, strides, x))
     for node in stored:
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node))
@@ -60,7 +67,7 @@ def build(group, plan, targets):
         inner = list(shapes.contiguous_strides(node.shape))
         strides = [0 if i in axes else inner.pop(0) for i in range(len(domain))]
         nest.results.append(Operand(targets(node), node.dtype, strides, node))
-    _arrange(nest, domain, axes)
+    _arrange(nest, domain, axes or inner or ())
     return nest
 
 
@@ -86,7 +93,7 @@ def _arrange(nest, domain, axes):
     operands = [*nest.loads.values(), *nest.stores, *nest.results]
     keep = [i for i, n in enumerate(domain) if n != 1]
     kept, reduced = [i for i in keep if i not in axes], [i for i in keep if i in axes]
-    nest.columns = bool(reduced and kept and keep[-1] in kept)
+    nest.columns = bool(nest.results and reduced and kept and keep[-1] in kept)
     order = kept[:-1] + reduced + kept[-1:] if nest.columns else kept + reduced
     merged = []
     for i in order:

@@ -143,4 +143,5 @@ def test_source_can_be_read():
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 def test_the_gradient_of_a_reduction_reads_its_cotangent_broadcast(axes):
     names = launches(ng.grad(lambda x: nx.sum(nx.sum(x, axis=axes) ** 2)), X)
-    assert names == ["sum", "multiply", "identity"]  # the last one writes the output
+    # the last one writes the output; what belongs to rows runs row by row
+    assert names == (["sum_multiply"] if axes == (1,) else ["sum", "multiply", "identity"])

@@ -62,5 +62,7 @@ def test_infinities_and_nans_are_where_they_were(settings, tier):
     x = numpy.zeros((100, 3))
     x[3, 1], x[5, 2], x[7, 0], x[7, 1] = numpy.inf, numpy.nan, numpy.inf, -numpy.inf
     found = run(tier, lambda x: (np.sum(x + 0, axis=1), np.max(x + 0, axis=1), np.prod(x + 1, axis=1)), x)
-    for f, e in zip(found, (x.sum(1), x.max(1), (x + 1).prod(1)), strict=True):
+    with numpy.errstate(invalid="ignore"):
+        expected = x.sum(1), x.max(1), (x + 1).prod(1)
+    for f, e in zip(found, expected, strict=True):
         numpy.testing.assert_array_equal(f, e)

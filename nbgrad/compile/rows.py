@@ -1,0 +1,197 @@
+"""Rows: which nests can run together, a row at a time.
+
+before: groups [maximum of each row] [exp and its sum] [quotients]    after: one `Rows` of these three
+
+A group belongs to the rows of another when everything it reads of it is of the same row.  What is stored
+between them is then read while it is in cache, and what nobody else reads needs memory for few rows only.
+"""
+
+import heapq
+
+from nbgrad import graph, shapes
+from nbgrad.compile.fuse import reads_of
+from nbgrad.compile.simplify import made
+from nbgrad.compile.storage import View
+
+#: Reductions that may be taken in two steps.
+_STEPS = ("sum", "prod", "max", "min")
+#: Groups of a program from which it is left as it is: the search is quadratic.
+LONGEST = 4000
+
+
+class Rows:
+    """Groups that run row by row, in order.
+
+    Attributes
+    ----------
+    groups : list of Group
+    domain, axes : tuple
+        The largest domain, and those of its axes that lie within a row.
+    """
+
+    __slots__ = ("axes", "domain", "groups", "made", "mask", "users")
+
+    def __init__(self, group):
+        self.domain, self.axes, self.groups, self.made = group.domain, group.axes, [], {}
+        self.mask = self.users = 0
+
+    @property
+    def rows(self):
+        """Number of rows."""
+        return shapes.size(n for i, n in enumerate(self.domain) if i not in self.axes)
+
+    @property
+    def length(self):
+        """Elements of a row."""
+        return shapes.size(self.domain[i] for i in self.axes)
+
+    def inner(self, group):
+        """The axes of a group that lie within a row."""
+        return self.axes if group.domain == self.domain else ()
+
+    def add(self, k, group):
+        """Take group number `k` in."""
+        self.groups.append(group)
+        self.mask |= 1 << k
+        for node in (*group.nodes, *group.reductions):
+            self.made[node] = self.inner(group) if node in group.nodes else ()
+
+    def takes(self, plan, group, reads):
+        """Whether a group may join."""
+        if group.domain != self.domain:
+            kept = tuple(n for i, n in enumerate(self.domain) if i not in self.axes and n != 1)
+            if group.reductions or tuple(n for n in group.domain if n != 1) != kept:
+                return False
+        elif group.reductions and group.axes != self.axes:
+            return False
+        return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
+                   if plan.sources[x].origin in self.made)  # fmt: skip
+
+    def _of_the_row(self, view, group):
+        """Whether a view of something made here has its elements of a row in that row."""
+        inner, within = self.inner(group), self.made[view.origin]
+        if within and not inner:
+            return False
+        step, expected = 1, [0] * len(group.domain)
+        for i in reversed(range(len(group.domain))):
+            if i in inner and not within:
+                continue
+            expected[i] = step
+            step *= group.domain[i]
+        return view.offset == 0 and all(
+            n == 1 or s == e for n, s, e in zip(group.domain, view.strides, expected, strict=True)
+        )
+
+
+def in_steps(outputs):
+    """Reductions of whole rows and more, where others reduce the same rows, in two steps: rows first.
+
+    before: ``sum(x * y)`` beside ``max(x, axis=1)``    after: ``sum(sum(x * y, axis=1))``
+    """
+    order = graph.topological(outputs)
+    within = {}
+    for node in order:
+        if node.primitive is not None and node.primitive.kind == "reduction":
+            shape, axes = node.inputs[0].shape, dict(node.attrs)["axes"]
+            if _trailing(shape, axes):
+                within.setdefault(shape, axes)
+    table, fresh, changed = {}, {}, False
+    for node in order:
+        if node.primitive is None:
+            fresh[node] = node
+            continue
+        inputs = tuple(fresh[x] for x in node.inputs)
+        axes = dict(node.attrs)["axes"] if node.primitive.name in _STEPS else ()
+        rows = within.get(node.inputs[0].shape, ()) if axes else ()
+        if rows and set(rows) < set(axes):
+            shape = shapes.without(inputs[0].shape, rows)
+            inputs = (made(node.primitive, inputs, (("axes", rows),), shape, node.dtype, table),)
+            rest = tuple(a - sum(r < a for r in rows) for a in axes if a not in rows)
+            fresh[node] = made(node.primitive, inputs, (("axes", rest),), node.shape, node.dtype, table)
+            changed = True
+        else:
+            fresh[node] = made(node.primitive, inputs, node.attrs, node.shape, node.dtype, table)
+    return [fresh[n] for n in outputs] if changed else outputs
+
+
+def _trailing(shape, axes):
+    """Whether axes are the last ones of a shape, and not all of them."""
+    kept = [i for i, n in enumerate(shape) if n != 1 and i not in axes]
+    within = [i for i, n in enumerate(shape) if n != 1 and i in axes]
+    return bool(kept and within) and max(kept) < min(within)
+
+
+def _seeds(plan, group):
+    """Whether rows may start with a group: it reduces the last axes of a domain, and not all of them."""
+    return bool(group.reductions) and _trailing(group.domain, group.axes)
+
+
+def _single(group):
+    return not group.reductions and group.nodes[0].primitive.kind not in ("elementwise", "cast")
+
+
+def in_rows(plan):
+    """`plan.groups` in an order of execution, with `Rows` in place of the groups that they hold."""
+    groups = plan.groups
+    if len(groups) > LONGEST or not any(_seeds(plan, g) for g in groups):
+        return groups
+    maker = {n: k for k, g in enumerate(groups) for n in (*g.nodes, *g.reductions)}
+    reads = [list(reads_of(plan, g)) for g in groups]
+    needs = [{maker[o] for x in r if (o := plan.sources[x].origin) in maker} - {k} for k, r in enumerate(reads)]
+    before, of, found = [], {}, []
+    for k, group in enumerate(groups):
+        mask = 0
+        for d in needs[k]:
+            mask |= before[d] | 1 << d
+        before.append(mask)
+        home = None
+        if not _single(group):
+            for rows in dict.fromkeys(of[d] for d in sorted(needs[k], reverse=True) if d in of):
+                if not mask & rows.users & ~rows.mask and rows.takes(plan, group, reads[k]):
+                    home = rows
+                    break
+            if home is None and _seeds(plan, group):
+                home = Rows(group)
+                found.append(home)
+        if home is not None:
+            home.add(k, group)
+            of[k] = home
+        for rows in found:
+            if rows is not home and (mask | (home.mask if home else 0)) & (rows.mask | rows.users):
+                rows.users |= home.mask if home else 1 << k
+    return _ordered(groups, needs, of) or groups
+
+
+def _ordered(groups, needs, of):
+    """Units so that each runs after those it needs, else in the order of the groups; None if there is a cycle."""
+    units = {}
+    for k, group in enumerate(groups):
+        rows = of.get(k)
+        units.setdefault(rows if rows is not None and len(rows.groups) > 1 else group, []).append(k)
+    names = list(units)
+    unit_of = {k: u for u, members in enumerate(units.values()) for k in members}
+    after, waiting = [[] for _ in names], [0] * len(names)
+    for u, members in enumerate(units.values()):
+        needed = {unit_of[d] for k in members for d in needs[k]} - {u}
+        waiting[u] = len(needed)
+        for d in needed:
+            after[d].append(u)
+    ready, done = [u for u, n in enumerate(waiting) if not n], []
+    while ready:
+        u = heapq.heappop(ready)
+        done.append(names[u])
+        for v in after[u]:
+            waiting[v] -= 1
+            if not waiting[v]:
+                heapq.heappush(ready, v)
+    return done if len(done) == len(names) else None
+
+
+def row_target(node, rows, group):
+    """The view of one row of scratch memory that a node of the whole domain is written to."""
+    inner, strides, step = rows.inner(group), [0] * len(node.shape), 1
+    for i in reversed(range(len(node.shape))):
+        if i in inner:
+            strides[i] = step
+            step *= node.shape[i]
+    return View(node, 0, node.shape, tuple(strides))
