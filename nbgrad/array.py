@@ -92,7 +92,11 @@ class Array:
         return _value(self).copy()
 
     def __array__(self, dtype=None, copy=None):
-        value = _value(self)
+        value = self._node.value
+        if value is None:
+            value = _value(self)
+        elif dtype is None and not copy and not value.flags.writeable:
+            return value
         if dtype is not None and dtype != value.dtype:
             if copy is False:
                 raise ValueError(f"numpy.asarray: {describe(self)} cannot become {dtype} without a copy")

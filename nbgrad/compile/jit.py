@@ -12,6 +12,9 @@ from nbgrad.errors import ArgumentError, describe
 from nbgrad.graph import Node
 from nbgrad.statistics import COUNTERS
 
+#: Arguments and results up to which a fast path is written out.
+FEW = 40
+
 
 def jit(fn=None, *, static_argnums=(), static_argnames=()):
     """Compile a function of arrays.
@@ -63,20 +66,44 @@ def jit(fn=None, *, static_argnums=(), static_argnames=()):
 class Trace:
     """One traced call: the Program and how arguments and results map to its arrays."""
 
-    __slots__ = ("address", "count", "drive", "inputs", "made", "owners", "program", "results", "simple")
+    __slots__ = ("fast", "inputs", "owners", "program", "results", "settled")
 
     def __init__(self, program, owners, results):
         self.program, self.owners, self.results = program, owners, results
-        self.drive = self.address = self.made = self.inputs = None
-        self.count, self.simple = 0, False
+        self.inputs, self.fast, self.settled = (), None, False
 
     def settle(self):
-        """Compile, and note what the fast path needs."""
-        if config.jit:
+        """Compile, and write the fast path."""
+        if config.jit and not self.settled:
             compiled = self.program.compiled()
-            self.drive, self.address, self.made = compiled._drive, compiled.address, compiled.made
-            self.inputs = compiled.inputs
-            self.simple, self.count = compiled.simple, len(compiled.launches)
+            self.inputs, self.settled = compiled.inputs, True
+            if compiled.simple and len(self.inputs) <= FEW and len(compiled.outputs) <= FEW:
+                self.fast = self._written(compiled)
+
+    def _written(self, compiled):
+        """``fast(*args)``: the results, or None where an argument does not fit; the driver itself checks them.
+
+        Written out for these arguments and results: loops over them would cost more than a small program.
+        """
+        count = len(self.inputs) - len(self.owners)
+        names = {"drive": compiled._drive, "address": compiled.address, "launches": len(compiled.launches)}
+        names |= {"COUNTERS": COUNTERS, "Array": Array, "Node": Node, "empty": numpy.empty, **self.results.names}
+        lines, values = [], []
+        for k in range(count):
+            values.append(f"a{k}._node.value if type(a{k}) is Array else a{k}")
+        for k, owner in enumerate(self.owners):
+            names[f"p{k}"] = owner
+            values.append(f"p{k}._node.value")
+        for k, (shape, dtype, bucket) in enumerate(compiled.made):
+            names[f"s{k}"], names[f"d{k}"], names[f"b{k}"] = shape, dtype, bucket
+            lines.append(f"o{k} = empty(s{k}, d{k})" if bucket is None else f"o{k} = b{k}.empty(s{k}, d{k})")
+        outs = [f"o{k}" for k in range(len(compiled.made))]
+        lines.append(f"if drive({', '.join(['address', *values, *outs])}) is not None: return None")
+        lines.append("COUNTERS['launches'] += launches")
+        lines.append("return " + self.results.text(lambda k: f"Array(Node(None, (), (), s{k}, d{k}, o{k}))"))
+        source = f"def fast({', '.join(f'a{k}' for k in range(count))}):\n    " + "\n    ".join(lines)
+        exec(source, names)
+        return names["fast"]
 
 
 class Jitted:
@@ -93,25 +120,23 @@ class Jitted:
     def __call__(self, *args, **kwargs):
         last = self._last
         if last is not None and not kwargs and not graph.state.tracked and config.jit:
-            # The driver itself checks that these are arrays of the traced dtypes and shapes.
-            values = [a._node.value if type(a) is Array else a for a in args]
-            if last.owners:
+            if last.fast is not None:
+                if len(args) == len(last.inputs) - len(last.owners):
+                    results = last.fast(*args)
+                    if results is not None:
+                        return results
+            else:
+                values = [a._node.value if type(a) is Array else a for a in args]
                 values += [p._node.value for p in last.owners]
-            if last.simple:
-                outs = [_empty(s, d) if bucket is None else bucket.empty(s, d) for s, d, bucket in last.made]
-                if last.drive(last.address, *values, *outs) is None:
-                    COUNTERS["launches"] += last.count
-                    return last.results(outs)
-            elif len(values) == len(last.inputs) and all(map(_fits, values, last.inputs)):
-                return last.results(last.program.run(values))
+                if len(values) == len(last.inputs) and all(map(_fits, values, last.inputs)):
+                    return last.results(last.program.run(values))
         return self._slow(args, kwargs)
 
     def _slow(self, args, kwargs):
         if graph.state.tracked:  # inside another transform the outer one differentiates or compiles
             return self._fn(*args, **kwargs)
         trace, values = self._traced(args, kwargs)
-        if config.jit and trace.drive is None:
-            trace.settle()
+        trace.settle()
         self._last = trace if config.jit and not self._static_nums and _flat(args) else None
         values += [p._node.value for p in trace.owners]
         return trace.results(trace.program.run(values))
@@ -159,9 +184,9 @@ class Jitted:
             result = self._fn(*positional, **named, **dict(static[1]))
         finally:
             graph.state.tracked -= 1
-        outputs, results = _result_maker(result)
-        owners = _owners(outputs)
-        program = Program([*placeholders, *(p._node for p in owners)], outputs, eager=True)
+        results = Results(result)
+        owners = _owners(results.outputs)
+        program = Program([*placeholders, *(p._node for p in owners)], results.outputs, eager=True)
         return Trace(program, owners, results)
 
     def lower(self, *args, **kwargs):
@@ -201,42 +226,56 @@ class Lowered:
         return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"
 
 
-def _result_maker(result):
-    """(output nodes, function from their ndarrays to a result of the same structure).
+class Results:
+    """How results are made of the arrays of a program: an expression in which their structure is written out."""
 
-    The function is written out as an expression: interpreting a structure at every call would cost more
-    than running a small program.
-    """
-    outputs, others = [], []
+    def __init__(self, result):
+        self.outputs, self._others = [], []
+        self._parts = self._expression(result)
+        self._make = eval(f"lambda arrays: {self.text('leaf(arrays[{}])'.format)}", {**self.names, "leaf": _leaf})
 
-    def expression(value):
+    @property
+    def names(self):
+        """What the expression refers to."""
+        return {"others": self._others}
+
+    def text(self, leaf):
+        """The expression; ``leaf(k)`` is the text of array number k."""
+        return "".join(leaf(p) if isinstance(p, int) else p for p in self._parts)
+
+    def __call__(self, arrays):
+        return self._make(arrays)
+
+    def _expression(self, value):
+        """Texts, and numbers for the arrays between them."""
         if isinstance(value, (Array, numpy.ndarray, numpy.generic)):
-            outputs.append(graph.node_of(value, "jit", "result"))
-            return f"leaf(arrays[{len(outputs) - 1}])"
+            self.outputs.append(graph.node_of(value, "jit", "result"))
+            return [len(self.outputs) - 1]
         if type(value) is tuple:
-            return f"({''.join(expression(v) + ', ' for v in value)})"
+            return ["(", *self._joined(value, ", "), ")"]
         if type(value) is list:
-            return f"[{', '.join(expression(v) for v in value)}]"
+            return ["[", *self._joined(value, ", "), "]"]
         if type(value) is dict:
-            others.append(list(value))
-            keys = len(others) - 1
-            return f"{{{', '.join(f'others[{keys}][{k}]: {expression(v)}' for k, v in enumerate(value.values()))}}}"
+            keys = self._other(list(value))
+            parts = ["{"]
+            for k, v in enumerate(value.values()):
+                parts += [f"{keys}[{k}]: ", *self._expression(v), ", "]
+            return [*parts, "}"]
         leaves, structure = trees.flatten(value)
         if structure is not None and not (len(leaves) == 1 and leaves[0] is value):
-            others.append(structure)
-            return f"others[{len(others) - 1}].unflatten([{', '.join(expression(v) for v in leaves)}])"
-        others.append(value)
-        return f"others[{len(others) - 1}]"
+            return [f"{self._other(structure)}.unflatten([", *self._joined(leaves, ", "), "])"]
+        return [self._other(value)]
 
-    text = expression(result)
-    return outputs, eval(f"lambda arrays: {text}", {"leaf": _leaf, "others": others})
+    def _joined(self, values, comma):
+        return [part for v in values for part in (*self._expression(v), comma)]
+
+    def _other(self, value):
+        self._others.append(value)
+        return f"others[{len(self._others) - 1}]"
 
 
 def _leaf(value):
     return Array(Node(None, (), (), value.shape, value.dtype, value))
-
-
-_empty = numpy.empty
 
 
 def _fits(value, traced):

@@ -51,6 +51,8 @@ class Compiled:
         self.simple = (
             len(self._segments) == 1 and not self._segments[0].host and (own or not arena) and not self.threaded
         )
+        if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
+            self._segments[0].plan[11] = len(inputs)
 
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
@@ -196,6 +198,7 @@ class Compiled:
         if first:
             count = len(self.inputs) + len(self.outputs)
             plan[1:3] = count, arrays.ctypes.data
+            plan[11] = count
             plan[5:7] = len(patches) // PATCH_WORDS, patches.ctypes.data
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)

@@ -8,7 +8,8 @@ function, so that a call costs little more than a Python function call.
 Tables (index: meaning)
 
 plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
-         7 release the GIL, 8 workers inside, 9 open to workers: addresses are in place, 10 workers are wanted
+         7 release the GIL, 8 workers inside, 9 open to workers: addresses are in place, 10 workers are wanted,
+         11 first array that is nobody's to write once the plan is done
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
 launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks, 7 split over threads
 patch    0 array, 1 -> word, 2 byte offset
@@ -20,7 +21,7 @@ import numpy
 
 from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
-PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 11, 8, 3
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 12, 8, 3
 
 
 # ---------------------------------------------------------------- memory and C calls, as words
@@ -240,6 +241,9 @@ def drive(context, argv, count):
         patch = patches + 24 * k
         data = read(read(argv + 8 + 8 * read(patch)) + 16)
         write(read(patch + 8), data + read(patch + 16))
+    for k in range(read(plan + 88), arrays):  # the flag WRITEABLE, 0x400
+        array = read(argv + 8 + 8 * k)
+        write(array + 64, read(array + 64) & -1025)
     if read(plan + 56) == 0:
         run_alone(plan)
         return new_reference(read(words))
