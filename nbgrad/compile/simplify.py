@@ -157,6 +157,25 @@ def _keeps(narrow, wide):
     return numpy.can_cast(narrow, wide, "safe") and not rounds
 
 
+@rewrite("solve")
+def triangular_equation(node, make):
+    """What `cholesky` returns is triangular: no factorisation needed."""
+    from nbgrad.kernels.linalg import solve_triangular
+
+    a, b = node.inputs
+    below = a
+    transposed = a.primitive is not None and a.primitive.name == "transpose"
+    if transposed:
+        (below,) = a.inputs
+        rank = len(a.shape)
+        if a.attrs[0][1] != (*range(rank - 2), rank - 1, rank - 2):
+            return None
+    if below.primitive is None or below.primitive.name != "cholesky":
+        return None
+    attrs = (("lower", True), ("transposed", transposed))
+    return make(solve_triangular, (below, b), attrs, node.shape, node.dtype)
+
+
 @rewrite("reshape")
 def reshape_chain(node, make):
     """Of two reshapes the last one decides; a reshape to the same shape does nothing."""

@@ -25,6 +25,7 @@ from numpy import (
     uint64,
 )
 
+from nbgrad.numpy import linalg
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -422,6 +423,7 @@ __all__ = [
     "less",
     "less_equal",
     "lgamma",
+    "linalg",
     "linspace",
     "log",
     "log1p",

@@ -32,3 +32,31 @@ def _library():
             except OSError:
                 continue
     return None
+
+
+_ROW_MAJOR, _LEFT, _PLAIN, _TRANSPOSED, _LOWER, _UPPER, _NON_UNIT = 101, 141, 111, 112, 122, 121, 131
+
+
+def solve_triangular(a, b, lower, transposed):
+    """y with a y = b or a^T y = b for stacks of triangular matrices; the other triangle is not read."""
+    lead = numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = numpy.array(numpy.broadcast_to(b, (*lead, *b.shape[-2:])), order="C")
+    n, k = y.shape[-2:]
+    name = {"float64": "dtrsm", "float32": "strsm"}.get(str(y.dtype))
+    found = address(name) if name else None
+    if found is None:
+        t = numpy.tril(a) if lower else numpy.triu(a)
+        return numpy.linalg.solve(numpy.swapaxes(t, -1, -2) if transposed else t, y)
+    number = ctypes.c_double if name == "dtrsm" else ctypes.c_float
+    whole, flag = ctypes.c_int64, ctypes.c_int
+    trsm = ctypes.CFUNCTYPE(None, *(flag,) * 5, whole, whole, number, ctypes.c_void_p, whole, ctypes.c_void_p, whole)(
+        found
+    )
+    a = numpy.ascontiguousarray(a, y.dtype)
+    if n and k:
+        for index in numpy.ndindex(*lead):
+            at = index[len(lead) - (a.ndim - 2) :]
+            at = tuple(0 if m == 1 else i for i, m in zip(at, a.shape[:-2], strict=True))
+            trsm(_ROW_MAJOR, _LEFT, _LOWER if lower else _UPPER, _TRANSPOSED if transposed else _PLAIN, _NON_UNIT,
+                 n, k, 1.0, a[at].ctypes.data, n, y[index].ctypes.data, k)  # fmt: skip
+    return y

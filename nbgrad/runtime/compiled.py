@@ -172,14 +172,13 @@ class Compiled:
         arrays = self._kept(numpy.array(arrays or [0], numpy.int64))
         segments, run = [], []
         for launch in self.launches:
-            if launch.host or (apart and run):
-                segments.append(
-                    self._segment(
-                        run, launch if launch.host else None, base, starts, arrays, patches, first=not segments
-                    )
-                )
+            if apart and run:
+                segments.append(self._segment(run, None, base, starts, arrays, patches, first=not segments))
                 run = []
-            if not launch.host:
+            if launch.host:
+                segments.append(self._segment(run, launch, base, starts, arrays, patches, first=not segments))
+                run = []
+            else:
                 run.append(launch)
         if run or not segments:
             segments.append(self._segment(run, None, base, starts, arrays, patches, first=not segments))

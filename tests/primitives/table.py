@@ -64,6 +64,8 @@ class Row:
         Allowed relative error of derivatives in float64.
     orders : int
         How often it can be differentiated.
+    prepared : callable
+        Makes valid arguments of random ones, for primitives that work on whole arrays.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Row:
     rtol: float = 1e-11
     reason: str = ""
     orders: int = 2
+    prepared: Callable | None = None
 
     @property
     def primitive(self):
@@ -128,7 +131,7 @@ class Row:
                 made.append(rng.integers(0 if dtype.kind == "u" else -3, 4, shape).astype(dtype))
             else:
                 made.append(rng.uniform(low, high, shape).astype(dtype))
-        return made
+        return self.prepared(*made) if self.prepared else made
 
 
 # ---------------------------------------------------------------- oracles that have no name elsewhere
@@ -145,6 +148,47 @@ def sign(x):
 
 def copysign(a, b):
     return abs(a) if b >= 0 else -abs(a)
+
+
+def cholesky_by_rows(a):
+    """Cholesky factors by the textbook's recurrence."""
+    out = numpy.zeros_like(a)
+    for index in numpy.ndindex(*a.shape[:-2]):
+        for i in range(a.shape[-1]):
+            for j in range(i + 1):
+                rest = a[index][i, j] - sum(out[index][i, k] * out[index][j, k] for k in range(j))
+                out[index][i, j] = math.sqrt(rest) if i == j else rest / out[index][j, j]
+    return out
+
+
+def inverse(a):
+    """Inverses by Cramer's rule."""
+    out = numpy.empty_like(a)
+    for index in numpy.ndindex(*a.shape[:-2]):
+        m = a[index]
+        for i, j in numpy.ndindex(*m.shape):
+            minor = numpy.delete(numpy.delete(m, j, 0), i, 1)
+            out[index][i, j] = (-1) ** (i + j) * determinant(minor) / determinant(m)
+    return out
+
+
+def determinant(m):
+    """By Leibniz' formula."""
+    total = 0.0
+    for order in itertools.permutations(range(len(m))):
+        swaps = sum(a > b for a, b in itertools.combinations(order, 2))
+        total += (-1) ** swaps * math.prod(m[i, p] for i, p in enumerate(order))
+    return total
+
+
+def solve_triangle(a, b, lower, transposed):
+    a = numpy.tril(a) if lower else numpy.triu(a)
+    return numpy.einsum("...ij,...jk->...ik", inverse(a.swapaxes(-1, -2) if transposed else a), b)
+
+
+def dominant(a, b):
+    """Matrices far from singular."""
+    return [a + 12 * numpy.eye(a.shape[-1], dtype=a.dtype), b]
 
 
 def along(function):
@@ -439,6 +483,18 @@ ROWS = (
         cases=(Case(((3, 4), (4, 5))), Case(((2, 3, 4), (4, 2))), Case(((2, 1, 3, 4), (5, 4, 2))),
         Case(((1, 4), (4, 1)))),
         empty=(Case(((0, 4), (4, 2))), Case(((3, 0), (0, 2))))),
+    Row("cholesky", lambda a: cholesky_by_rows((a + a.swapaxes(-1, -2)) / 2), orders=1,
+        cases=(Case(((3, 3),)), Case(((2, 4, 4),))), empty=(Case(((0, 3, 3),)),),
+        rtol=1e-8, ulp=200, reason="sums of products may cancel",
+        prepared=lambda a: [a @ a.swapaxes(-1, -2) / 4 + numpy.eye(a.shape[-1], dtype=a.dtype)]),
+    Row("solve", lambda a, b: numpy.einsum("...ij,...jk->...ik", inverse(a), b), cases=(Case(((3, 3), (3, 2))),
+        Case(((2, 1, 3, 3), (4, 3, 1)))), empty=(Case(((0, 3, 3), (0, 3, 1))),), rtol=1e-8, ulp=400,
+        reason="differences are of an inverse", prepared=dominant),
+    Row("solve_triangular", solve_triangle, cases=tuple(
+        Case(((2, 3, 3), (2, 3, 2)), {"lower": lower, "transposed": transposed})
+        for lower in (True, False) for transposed in (True, False)),
+        empty=(Case(((0, 3, 3), (0, 3, 1)), {"lower": True, "transposed": False}),), rtol=1e-8, ulp=400,
+        reason="sums of products may cancel", prepared=dominant),
     # reductions
     Row("sum", over(math.fsum), cases=AXES, empty=NO_ROWS + NOTHING,
         dtypes=("float64", "float32", "int64", "int32"), ulp=40,

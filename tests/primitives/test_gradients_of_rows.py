@@ -194,6 +194,8 @@ def test_vjp_of_arrays_against_differences(row, case):
 def test_vjp_of_vjp_of_arrays(row, case):
     if case.attrs.get("dtype") == numpy.float32:
         pytest.skip("differences of values rounded to float32 say nothing about a second derivative")
+    if row.orders < 2:
+        pytest.skip("its gradient is that of a symmetric argument; see test_linalg")
     arguments = row.arguments(case)
     positions = floating(arguments)
     y = numpy.asarray(row.oracle(*arguments, **case.attrs))
