@@ -24,11 +24,14 @@ class Launch:
     `host` is set instead of `address` where the work is a NumPy call on the views in `operands`.
     """
 
-    __slots__ = ("address", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes")
+    __slots__ = (
+        "address", "blas", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes",
+    )  # fmt: skip
 
     def __init__(self, name):
         self.name, self.source, self.host, self.operands = name, None, None, ()
         self.address, self.words, self.total, self.grain, self.cost = 0, None, 0, 1, 0
+        self.blas = False
         self.reads, self.writes = [], []
 
 
@@ -320,21 +323,21 @@ class _Lowering:
                 launch = Launch("matmul")
                 launch.source, launch.words = product.source, product.words
                 launch.address = native.address_of(product.source, {})
-                self._add(launch, views, [out], product.total, product.total, product.cost)
+                launch.blas = True
+                self._add(launch, views, [out], product.total, product.grain, product.cost)
                 return
         self._host(node)
 
     def _concatenate(self, node):
-        axis = dict(node.attrs)["axis"]
-        whole, start = contiguous(self._buffer(node), node.shape), 0
+        axis, parts, start = dict(node.attrs)["axis"], [], 0
         for x in node.inputs:
-            self._put(x, whole.sliced(shapes.part(x.shape, axis, (start, 1, x.shape[axis]))), "concatenate")
+            parts.append((x, shapes.part(x.shape, axis, (start, 1, x.shape[axis]))))
             start += x.shape[axis]
+        self._assembled(node, None, parts)
 
     def _embed(self, node):
-        whole = contiguous(self._buffer(node), node.shape)
-        self._fill(0, whole, node.dtype, "zeros")
-        self._put(node.inputs[0], whole.sliced(dict(node.attrs)["spec"]), "embed")
+        zero = graph.constant(0, node.dtype, node.shape)
+        self._assembled(node, zero, [(node.inputs[0], dict(node.attrs)["spec"])])
 
     def _changed(self, node, group):
         """Parts of an array written or added to: in place when nobody reads the old value any more."""
@@ -343,12 +346,29 @@ class _Lowering:
         specs = attrs["specs"] if "specs" in attrs else (attrs["spec"],)
         if self._dies_here(base, node, group):
             self.buffers[node] = self.buffers[self.plan.sources[base].origin]
-        else:
-            self._put(base, contiguous(self._buffer(node), node.shape), "copy")
-        whole = contiguous(self._buffer(node), node.shape)
-        for x, spec in zip(parts, specs, strict=True):
-            if 0 not in x.shape:
-                self._put(x, whole.sliced(spec), node.primitive.name, accumulate="specs" in attrs)
+            base = None
+        self._assembled(node, base, list(zip(parts, specs, strict=True)), accumulate="specs" in attrs)
+
+    def _assembled(self, node, base, parts, accumulate=False):
+        """Memory of `node` filled from `base`, if there is one, and parts put or added where specs say."""
+        parts = [(x, spec) for x, spec in parts if 0 not in x.shape]
+        whole, name = contiguous(self._buffer(node), node.shape), node.primitive.name
+        constant = any(graph.is_constant(self.plan.sources[x].origin) for x, _ in parts)
+        steps = {step for _, spec in parts for _, step, count in spec if count > 1}
+        if not parts or constant or steps - {1} or len(parts) > emit.MOST_PARTS or 0 in node.shape:
+            if base is not None:
+                self._put(base, whole, name)
+            for x, spec in parts:
+                self._put(x, whole.sliced(spec), name, accumulate)
+            return
+        origin = self._origin(base) if base is not None else None
+        number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
+        below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
+        views = [(self._view(x).broadcast(x.shape), spec) for x, spec in parts]
+        launch = Launch(name)
+        kernel = emit.Assembly(whole, node.dtype, below, number, views, accumulate, name)
+        reads = [v.origin for v, _ in views] + ([below.origin] if below else [])
+        self._finish(launch, kernel, reads, [whole.origin])
 
     def _dies_here(self, x, node, group):
         """Whether the memory of `x` may become that of `node`."""
@@ -361,8 +381,12 @@ class _Lowering:
             and not any(self.plan.sources[p].origin is source.origin for p in node.inputs[1:])
         )  # fmt: skip
 
+    def _origin(self, x):
+        source = self.plan.sources.get(x)
+        return x if source is None else source.origin  # a number made here is no part of the plan
+
     def _put(self, x, target, name, accumulate=False):
-        origin = self.plan.sources[x].origin
+        origin = self._origin(x)
         if graph.is_constant(origin):
             self._fill(origin.attrs[0], target, x.dtype, name, accumulate)
         else:

@@ -5,7 +5,12 @@ from nbgrad.compile.emit import Words
 
 _PLAIN, _TRANSPOSED = 111, 112  # CBLAS; 101 in the sources below is row-major
 
-#: Both leading axes of a batch; larger batches are merged to two or fall back.
+#: Multiplications and additions that are worth an element of other work.
+FLOPS = 16
+#: Multiplications and additions of a chunk at least; blocks of a product at most, and their rows or columns at least.
+CHUNK, BLOCKS, BLOCK = 1 << 18, 8, 64
+
+#: Units are blocks of rows and columns of each product; two leading axes are a batch.
 _GEMM = '''def kernel(args, start, stop):
     """matmul"""
     code, ta, tb = word(args, 0), word(args, 1), word(args, 2)
@@ -13,29 +18,42 @@ _GEMM = '''def kernel(args, start, stop):
     lda, ldb, ldc = word(args, 6), word(args, 7), word(args, 8)
     inner = word(args, 9)
     one, zero = number_{dtype}(args, 10), number_{dtype}(args, 11)
-    for b in range(start, stop):
+    rows, columns, down, across = word(args, 20), word(args, 21), word(args, 22), word(args, 23)
+    for unit in range(start, stop):
+        b, place = unit // (down * across), unit % (down * across)
         i, j = b // inner, b % inner
-        a = word(args, 12) + i * word(args, 13) + j * word(args, 14)
-        x = word(args, 15) + i * word(args, 16) + j * word(args, 17)
-        c = word(args, 18) + b * word(args, 19)
-        call_address(code, (101, ta, tb, m, n, k, one, a, lda, x, ldb, zero, c, ldc))
+        row, column = place // across * rows, place % across * columns
+        a = word(args, 12) + i * word(args, 13) + j * word(args, 14) + row * word(args, 24)
+        x = word(args, 15) + i * word(args, 16) + j * word(args, 17) + column * word(args, 25)
+        c = word(args, 18) + b * word(args, 19) + (row * ldc + column) * {size}
+        high, wide = min(rows, m - row), min(columns, n - column)
+        call_address(code, (101, ta, tb, high, wide, k, one, a, lda, x, ldb, zero, c, ldc))
 '''
 
+#: Units are blocks of the elements of the result.
 _GEMV = '''def kernel(args, start, stop):
     """matrix times vector"""
-    code, ta = word(args, 0), word(args, 1)
+    code, form = word(args, 0), word(args, 1)
     m, n = word(args, 3), word(args, 4)
     lda, incx = word(args, 6), word(args, 7)
     one, zero = number_{dtype}(args, 10), number_{dtype}(args, 11)
-    for b in range(start, stop):
-        call_address(code, (101, ta, m, n, one, word(args, 12), lda, word(args, 15), incx, zero, word(args, 18), 1))
+    rows, step = word(args, 20), word(args, 24)
+    for unit in range(start, stop):
+        at = unit * rows
+        a, y = word(args, 12) + at * step, word(args, 18) + at * {size}
+        high, wide = m, n
+        if form == 111:
+            high = min(rows, m - at)
+        else:
+            wide = min(rows, n - at)
+        call_address(code, (101, form, high, wide, one, a, lda, word(args, 15), incx, zero, y, 1))
 '''
 
 
 class Product:
     """Source, words and parallel extent of one matrix product of views."""
 
-    __slots__ = ("cost", "source", "total", "words")
+    __slots__ = ("cost", "grain", "source", "total", "words")
 
 
 def plan(x1, x2, out, dtype, address):
@@ -77,9 +95,23 @@ def plan(x1, x2, out, dtype, address):
     w.add(bi * size)
     w.address(out, "store")
     w.add(m * n * size)
-    product.source, product.total = _GEMM.format(dtype=dtype), outer * inner
-    product.cost = outer * inner * m * n * k
+    whole = m * n * k < 8 * CHUNK and outer * inner >= BLOCKS
+    rows = m if whole else _block(m)
+    columns = n if whole or rows < m else _block(n)
+    down, across = -(-m // rows), -(-n // columns)
+    for value in (rows, columns, down, across):
+        w.add(value)
+    w.add((a[1] if a[0] == _PLAIN else 1) * size)
+    w.add((1 if b[0] == _PLAIN else b[1]) * size)
+    product.source, product.total = _GEMM.format(dtype=dtype, size=size), outer * inner * down * across
+    product.grain = max(1, CHUNK // max(rows * columns * k, 1))
+    product.cost = outer * inner * m * n * k // FLOPS
     return product
+
+
+def _block(extent):
+    """Rows or columns of a block, in multiples of 16; never a matter of the number of threads."""
+    return extent if extent < 2 * BLOCK else max(BLOCK, -(-extent // BLOCKS) + 15 & ~15)
 
 
 def _gemv(product, x1, x2, out, dtype, letter, address, m, k, n):
@@ -103,7 +135,13 @@ def _gemv(product, x1, x2, out, dtype, letter, address, m, k, n):
     w.add(0)
     w.add(0)
     w.address(out, "store")
-    product.source, product.total, product.cost = _GEMV.format(dtype=dtype), 1, m * n * k
+    w.add(0)
+    length, size = m * n, dtype.itemsize
+    block = length if length * k < CHUNK else max(16, -(-length // BLOCKS) + 15 & ~15)
+    for value in (block, 0, 0, 0, (ld if form == _PLAIN else 1) * size):
+        w.add(value)
+    product.source, product.total = _GEMV.format(dtype=dtype, size=size), -(-length // block)
+    product.grain, product.cost = 1, length * k // 2  # memory is what it takes
     return product
 
 

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import glob
 import os
+import threading
 
 import numpy
 
@@ -60,3 +61,44 @@ def solve_triangular(a, b, lower, transposed):
             trsm(_ROW_MAJOR, _LEFT, _LOWER if lower else _UPPER, _TRANSPOSED if transposed else _PLAIN, _NON_UNIT,
                  n, k, 1.0, a[at].ctypes.data, n, y[index].ctypes.data, k)  # fmt: skip
     return y
+
+
+class _OneThread:
+    """BLAS on the threads that call it, and no others: the launches of a program are what is shared out.
+
+    Its own threads wait for work by spinning, on cores that the workers are to use.
+    """
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, 0
+
+    def __enter__(self):
+        get, put = _thread_functions()
+        if put is not None:
+            with self._lock:
+                if not self._inside:
+                    self._before = get()
+                    put(1)
+                self._inside += 1
+
+    def __exit__(self, *error):
+        _, put = _thread_functions()
+        if put is not None:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    put(self._before)
+
+
+@functools.cache
+def _thread_functions():
+    library = _library()
+    for pattern in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
+        try:
+            return tuple(getattr(library, pattern.format(verb)) for verb in ("get", "set"))
+        except AttributeError:
+            continue
+    return None, None
+
+
+one_thread = _OneThread()

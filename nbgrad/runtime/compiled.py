@@ -9,14 +9,14 @@ from numpy import empty as _empty
 
 from nbgrad import shapes
 from nbgrad.config import config
-from nbgrad.runtime import driver, pool, threads
+from nbgrad.runtime import blas, driver, pool, threads
 from nbgrad.runtime.driver import LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
 from nbgrad.statistics import COUNTERS
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
 OWN_ARENA = 1 << 16
 #: Elements of work in a plan from which the GIL is released, and from which threads are woken.
-LONG, SHARED = 1 << 12, 1 << 16
+LONG, SHARED = 1 << 12, 1 << 15
 
 
 class Compiled:
@@ -42,6 +42,7 @@ class Compiled:
         self._lock = threading.Lock()
         self._arena = None
         self._keep = []
+        self._blas = sum(launch.cost for launch in launches if launch.blas) >= SHARED
         self._segments = self._built(apart)
         own = 0 < arena <= OWN_ARENA
         if own:
@@ -49,7 +50,11 @@ class Compiled:
         self.address = self._segments[0].address
         self.threaded = any(s.shared for s in self._segments)
         self.simple = (
-            len(self._segments) == 1 and not self._segments[0].host and (own or not arena) and not self.threaded
+            len(self._segments) == 1
+            and not self._segments[0].host
+            and (own or not arena)
+            and not self.threaded
+            and not self._blas
         )
         if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
             self._segments[0].plan[11] = len(inputs)
@@ -62,7 +67,11 @@ class Compiled:
             return outs
         with self._lock:
             self._place_arena()
-            self._run_segments(values, outs)
+            if self._blas:
+                with blas.one_thread:
+                    self._run_segments(values, outs)
+            else:
+                self._run_segments(values, outs)
             self._free_arena()
         return outs
 
@@ -192,7 +201,17 @@ class Compiled:
             chunks = -(-launch.total // launch.grain)
             split = chunks > 1 and launch.cost >= SHARED
             work, shared = work + launch.cost, shared or split
-            table += [launch.address, base + 8 * starts[launch], launch.total, launch.grain, 0, 0, chunks, int(split)]
+            table += [
+                launch.address,
+                base + 8 * starts[launch],
+                launch.total,
+                launch.grain,
+                0,
+                0,
+                chunks,
+                int(split),
+                0,
+            ]
         table = self._kept(numpy.array(table or [0], numpy.int64))
         if first:
             count = len(self.inputs) + len(self.outputs)
@@ -248,7 +267,7 @@ class _Segment:
     def reset(self):
         """Hand out all chunks again."""
         rows = self.table.reshape(-1, LAUNCH_WORDS)
-        rows[:, 4:6] = 0
+        rows[:, (4, 5, 8)] = 0
 
 
 def _strided(source, offset, view, size):

@@ -11,7 +11,8 @@ plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5
          7 release the GIL, 8 workers inside, 9 open to workers: addresses are in place, 10 workers are wanted,
          11 first array that is nobody's to write once the plan is done
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
-launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks, 7 split over threads
+launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks,
+         7 split over threads, 8 chunks taken by workers
 patch    0 array, 1 -> word, 2 byte offset
 """
 
@@ -21,7 +22,7 @@ import numpy
 
 from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
-PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 12, 8, 3
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 12, 9, 3
 
 
 # ---------------------------------------------------------------- memory and C calls, as words
@@ -146,14 +147,6 @@ def yield_core():
     return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
 
 
-@Intrinsic
-def sleep():
-    """Sleep for some microseconds or a little longer."""
-    import sys
-
-    return _c_function("SwitchToThread" if sys.platform == "win32" else "usleep", 1, True)
-
-
 # ---------------------------------------------------------------- the texts that are compiled
 
 
@@ -165,38 +158,42 @@ def new_reference(address):
 
 
 def work(plan, is_main):
-    """Do the launches of a plan, alone or beside other threads that do the same."""
+    """Do the launches of a plan, alone or beside other threads that do the same.
+
+    The caller takes chunks from the front and workers take them from the back, so that each finds in its own
+    cache what it wrote in the launch before.
+    """
     count, table = read(plan + 24), read(plan + 32)
     for k in range(count):
-        launch = table + 64 * k
+        launch = table + 72 * k
         code, words, total, grain = read(launch), read(launch + 8), read(launch + 16), read(launch + 24)
-        chunks = read(launch + 48)
+        chunks, front = read(launch + 48), 0
         if read(launch + 56) == 0:
             if is_main:
                 for c in range(chunks):
                     run_kernel(code, words, c * grain, min(c * grain + grain, total))
                 write(launch + 40, chunks)
         else:
-            c = take_ticket(launch + 32, 1)
-            while c < chunks:
+            while take_ticket(launch + 32, 1) < chunks:
+                c = front
+                if is_main:
+                    front += 1
+                else:
+                    c = chunks - 1 - take_ticket(launch + 64, 1)
                 run_kernel(code, words, c * grain, min(c * grain + grain, total))
                 take_ticket(launch + 40, 1)
-                c = take_ticket(launch + 32, 1)
         turns = 0
         while read_shared(launch + 40) < chunks:
             turns += 1
             if turns > 100:
-                if is_main or read(launch + 56) == 1:
-                    yield_core()
-                else:
-                    sleep(20)  # the launch may be a matrix product, whose own threads want this core
+                yield_core()
 
 
 def run_alone(plan):
     """Do the launches of a plan on this thread; chunks are the same as with many."""
     count, table = read(plan + 24), read(plan + 32)
     for k in range(count):
-        launch = table + 64 * k
+        launch = table + 72 * k
         code, words, total, grain = read(launch), read(launch + 8), read(launch + 16), read(launch + 24)
         start = 0
         while start < total:
