@@ -105,7 +105,7 @@ class Kernel:
         self.words, self.names, self.writer = words, names, writer
         self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
         self.split_words, self.flat = None, False
-        self.first_scope, self.own = 0, {}
+        self.first_scope, self.own, self.gathers, self.base = 0, {}, False, {}
 
     # ------------------------------------------------------------ declarations
 
@@ -191,7 +191,9 @@ class Kernel:
 
     def _all_pointers(self):
         names = [*self.pointer.values(), *(f"y{self.prefix}{k}" for k in range(len(self.nest.stores)))]
-        return {n: n for n in names}
+        if self.gathers:
+            names += [f"r{self.prefix}{k}" for k in range(len(self.nest.results))]
+        return {n: self.base.get(n, n) for n in names}
 
     # ------------------------------------------------------------ bodies
 
@@ -306,17 +308,22 @@ class Kernel:
         yield from ((f"y{prefix}{k}", o) for k, o in enumerate(nest.stores))
         yield from ((f"r{prefix}{k}", o) for k, o in enumerate(nest.results))
 
-    def row(self):
-        """Row number `row` of a nest whose kept axes are those of the rows."""
+    def rows_of_block(self):
+        """Rows `top` to `bottom` of a nest whose kept axes are those of the rows."""
         nest, w = self.nest, self.writer
-        rank = len(nest.extents)
+        rank, level = len(nest.extents), w.level
         kept = [a for a in range(rank) if not nest.reduced[a]]
         inner = [a for a in range(rank) if nest.reduced[a]]
-        if nest.results:
+        gathered = list(self._gathered()) if self.gathers else []
+        alone = gathered and not inner  # sums of one number a row, kept in registers
+        for k, *_ in gathered if alone else ():
+            w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
+        w.open("for row in range(top, bottom):")
+        if nest.results and not self.gathers:
             high = " * ".join(self.extent[a] for a in inner[:-1]) or (self.extent[-1] if inner else "1")
             self._row_of_results(kept, inner[:-1], bool(inner), "0", high, "row")
+            w.close(w.level - level)
             return
-        level = w.level
         place = self._row(kept, "row", self._all_pointers()) if kept else self._all_pointers()
         if len(inner) > 1:
             w.open(f"for q in range({' * '.join(self.extent[a] for a in inner[:-1])}):")
@@ -326,8 +333,34 @@ class Kernel:
         if inner:
             w.open(f"for i in range({self.extent[-1]}):")
             names = self._body(place, rank - 1, "i", names)
+        for k, o, name, scope, step, join in gathered:
+            value, _ = self._operand(o.node.inputs[0], names)
+            if alone:
+                w.line(f"part{self.prefix}{k} = {self._typed(o, step.format(f'part{self.prefix}{k}', value))}")
+            else:
+                at = self._index(name, rank - 1, "i")
+                joined = join.format(f"load_own({place[name]}, {at}, {scope})", value)
+                w.line(f"store({place[name]}, {at}, {self._typed(o, joined)}, {scope})")
         self._stores(place, rank - 1, "i", names)
         w.close(w.level - level)
+        for k, o, name, scope, _, join in gathered if alone else ():
+            joined = join.format(f"load_own({name}, 0, {scope})", f"part{self.prefix}{k}")
+            w.line(f"store({name}, 0, {self._typed(o, joined)}, {scope})")
+
+    def _gathered(self):
+        """Of each reduction over rows its number, operand, name and scope, and how it goes on and is joined."""
+        for k, o in enumerate(self.nest.results):
+            _, step, join = REDUCTIONS[o.node.primitive.name]
+            yield k, o, f"r{self.prefix}{k}", self._scope(len(self.nest.stores) + k), step, join
+
+    def start_gathering(self):
+        """What reductions over the rows of a chunk start from; each chunk has a place of its own."""
+        for k, o, name, scope, *_ in self._gathered():
+            length = self.words.add(size(o.node.shape))
+            self.writer.line(f"{name} = at({name}, chunk * word(args, {length}))")
+            self.writer.open(f"for i in range(word(args, {length})):")
+            self.writer.line(f"store({name}, i, first{self.prefix}{k}, {scope})")
+            self.writer.close()
 
     # ------------------------------------------------------------ reductions
 
@@ -478,45 +511,52 @@ class Kernel:
 
 
 class RowKernel:
-    """Emitted source of several nests that run row by row: what one stores of a row, later ones read from cache.
+    """Emitted source of several nests that run on a few rows at a time: what one stores, later ones find in cache.
 
     before: a launch for the maximum of each row, one for exp and its sum, one for the quotients
-    after:  one launch; for each row these three loops
+    after:  one launch; for every few rows these three loops
 
     Parameters
     ----------
-    parts : list of (Nest, domain)
+    parts : list of (Nest, domain, whether its reductions are over the rows)
     scratch : dict
-        Node -> elements of a row, for what no other launch reads: it has memory for one row of each chunk.
-    rows, grain : int
-        Number of rows, and rows of a chunk.
+        Node -> elements of a row, for what no other launch reads: it has memory for `height` rows of each chunk.
+    rows, grain, height : int
+        Number of rows, rows of a chunk, and rows that go through all nests together.
     """
 
-    def __init__(self, parts, plan, scratch, rows, grain, title):
-        self.words, self.names, writer = Words(), {}, Writer()
+    def __init__(self, parts, plan, scratch, rows, grain, height, title):
+        self.words, self.names, w = Words(), {}, Writer()
         self.split_words, self.rows = None, rows
-        self.inner = sum(size(nest.extents) for nest, _ in parts) // max(rows, 1)
-        writer.open("def kernel(args, start, stop):")
-        writer.line(f'"""{title}"""')
-        chunk = f"start // word(args, {self.words.add(grain)})" if scratch else ""
-        bodies, own, scope = [], {}, 0
-        for k, (nest, domain) in enumerate(parts):
+        self.inner = sum(size(nest.extents) for nest, _, _ in parts) // max(rows, 1)
+        w.open("def kernel(args, start, stop):")
+        w.line(f'"""{title}"""')
+        w.line(f"height = word(args, {self.words.add(height)})")
+        w.line(f"chunk = start // word(args, {self.words.add(grain)})")
+        bodies, own, scope, moved = [], {}, 0, []
+        for k, (nest, domain, gathers) in enumerate(parts):
             body = Kernel.__new__(Kernel)
-            body._begin(nest, plan, domain, f"_{k}_", self.words, self.names, writer)
-            body.first_scope, body.own = scope, own
+            body._begin(nest, plan, domain, f"_{k}_", self.words, self.names, w)
+            body.first_scope, body.own, body.gathers = scope, own, gathers
             body._declare()
             for name, operand in body.operands():
                 if operand.view.origin in scratch:
-                    length = self.words.add(scratch[operand.view.origin])
-                    writer.line(f"{name} = at({name}, {chunk} * word(args, {length}))")
+                    w.line(f"{name}_length = word(args, {self.words.add(scratch[operand.view.origin])})")
+                    moved.append(name)
+                    body.base[name] = f"{name}_here"
+            if gathers:
+                body.start_gathering()
             for n, operand in enumerate((*nest.stores, *nest.results)):
                 own = {**own, operand.node: min(scope + n, OUTPUT_SCOPES - 1)}
             scope += len(nest.stores) + len(nest.results)
             bodies.append(body)
-        writer.open("for row in range(start, stop):")
+        w.open("for top in range(start, stop, height):")
+        w.line("bottom = min(top + height, stop)")
+        for name in moved:  # scratch memory begins with the first of these rows
+            w.line(f"{name}_here = at({name}, (chunk * height - top) * {name}_length)")
         for body in bodies:
-            body.row()
-        self.source = writer.text()
+            body.rows_of_block()
+        self.source = w.text()
 
 
 #: Parts that one launch assembles.

@@ -9,7 +9,7 @@ from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.fuse import fuse, reads_of
 from nbgrad.compile.memory import plan_arena
-from nbgrad.compile.rows import Rows, in_rows, in_steps, row_target
+from nbgrad.compile.rows import Rows, in_rows, in_steps
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
 from nbgrad.graph import Node
@@ -128,25 +128,46 @@ class _Lowering:
 
     def _rows(self, unit, readers):
         """One launch for groups that run row by row."""
-        grain = max(1, CHUNK // max(unit.length, 1))
-        chunks = -(-unit.rows // grain)
+        chunk = CHUNK if unit.rows * unit.length < 64 * CHUNK else 4 * CHUNK  # scratch memory is by chunk
+        grain = max(1, chunk // max(unit.length, 1))
+        chunks, height = -(-unit.rows // grain), min(unit.height, grain)
         scratch = {}
         for node, within in unit.made.items():
             if within and self.plan.stored[node] and node not in self.buffers and readers.get(node) == {unit}:
                 scratch[node] = unit.length
-                self.buffers[node] = Buffer("arena", node.dtype, chunks * unit.length)
-        parts, loads, stores, names = [], [], [], []
+                self.buffers[node] = Buffer("arena", node.dtype, chunks * height * unit.length)
+        parts, loads, stores, names, gathered = [], [], [], [], {}
         for group in unit.groups:
-            targets = lambda n, g=group: row_target(n, unit, g) if n in scratch else contiguous(n, n.shape)  # noqa: E731
-            loops = nest.build(group, self.plan, targets, unit.inner(group), scratch)
-            parts.append((loops, group.domain))
+            for node in group.reductions if unit.gathers(group) else ():
+                length = shapes.size(node.shape)
+                gathered[node] = self._buffer(node)
+                if chunks > 1:
+                    gathered[node] = Buffer("arena", node.dtype, chunks * length)
+            targets = lambda n: contiguous(gathered.get(n, n), n.shape)  # noqa: E731
+            loops = nest.build(group, self.plan, targets, unit.inner(group))
+            parts.append((loops, group.domain, unit.gathers(group)))
             loads += [o.view.origin for o in loops.loads.values()]
             stores += [o.view.origin for o in (*loops.stores, *loops.results)]
             names += [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)))
-        kernel = emit.RowKernel(parts, self.plan, scratch, unit.rows, grain, launch.name)
+        kernel = emit.RowKernel(parts, self.plan, scratch, unit.rows, grain, height, launch.name)
         self._finish(launch, kernel, loads, stores)
         launch.grain = grain
+        for node, part in gathered.items():
+            if part is not self._buffer(node):
+                self._joined(node, part, chunks, launch.name + "_join")
+
+    def _joined(self, node, parts, count, name):
+        """One launch that joins the parts of a reduction, which lie one after another."""
+        length = shapes.size(node.shape)
+        rows = Node(None, (), (), (count, length), node.dtype)
+        total = Node(node.primitive, (rows,), (("axes", (0,)),), (length,), node.dtype)
+        group = _SingleGroup(total)
+        group.domain, group.nodes, group.reductions, group.axes = rows.shape, [], [total], (0,)
+        plan = _OneCopy(rows, contiguous(parts, rows.shape), total)
+        loops = nest.build(group, plan, lambda n: contiguous(self._buffer(node), (length,)))
+        kernel = emit.Kernel(loops, plan, rows.shape, name)
+        self._finish(Launch(name), kernel, [parts], [self._buffer(node)])
 
     def _copy(self, node, source, target, name, accumulate=False):
         """One launch that copies (or adds) the elements of a view into another view."""

@@ -39,11 +39,10 @@ class Nest:
     __slots__ = ("columns", "extents", "loads", "reduced", "results", "stores", "values")
 
 
-def build(group, plan, targets, inner=None, scratch=()):
+def build(group, plan, targets, inner=None):
     """The Nest of a fused group; `targets(node)` is the view that a stored node is written to.
 
-    `inner` are axes that stay innermost though nothing is reduced, and `scratch` nodes of which only a row
-    is in memory: they have stride 0 along all other axes.
+    `inner` are axes that stay innermost though nothing is reduced.
     """
     nest = Nest()
     domain = group.domain
@@ -55,19 +54,16 @@ def build(group, plan, targets, inner=None, scratch=()):
         for x in node.inputs:
             if x not in computed and not graph.is_constant(plan.sources[x].origin):
                 view = plan.sources[x].broadcast(domain)
-                strides = view.strides
-                if view.origin in scratch:
-                    strides = tuple(s if i in inner else 0 for i, s in enumerate(strides))
-                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, strides, x))
+                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, view.strides, x))
     for node in stored:
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node))
     axes = group.axes or ()
     for node in group.reductions:
-        inner = list(shapes.contiguous_strides(node.shape))
-        strides = [0 if i in axes else inner.pop(0) for i in range(len(domain))]
+        left = list(shapes.contiguous_strides(node.shape))
+        strides = [0 if i in axes else left.pop(0) for i in range(len(domain))]
         nest.results.append(Operand(targets(node), node.dtype, strides, node))
-    _arrange(nest, domain, axes or inner or ())
+    _arrange(nest, domain, axes if inner is None else inner)
     return nest
 
 

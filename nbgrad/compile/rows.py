@@ -1,4 +1,4 @@
-"""Rows: which nests can run together, a row at a time.
+"""Rows: which nests can run together, a few rows at a time.
 
 before: groups [maximum of each row] [exp and its sum] [quotients]    after: one `Rows` of these three
 
@@ -11,10 +11,11 @@ import heapq
 from nbgrad import graph, shapes
 from nbgrad.compile.fuse import reads_of
 from nbgrad.compile.simplify import made
-from nbgrad.compile.storage import View
 
 #: Reductions that may be taken in two steps.
 _STEPS = ("sum", "prod", "max", "min")
+#: Elements of the rows that go through all groups together.
+BLOCK = 2048
 #: Groups of a program from which it is left as it is: the search is quadratic.
 LONGEST = 4000
 
@@ -27,12 +28,15 @@ class Rows:
     groups : list of Group
     domain, axes : tuple
         The largest domain, and those of its axes that lie within a row.
+    gathered : set of Node
+        Reductions over the rows themselves: each chunk of rows has its part, joined when all are done.
     """
 
-    __slots__ = ("axes", "domain", "groups", "made", "mask", "users")
+    __slots__ = ("axes", "domain", "gathered", "groups", "made", "mask", "users")
 
     def __init__(self, group):
         self.domain, self.axes, self.groups, self.made = group.domain, group.axes, [], {}
+        self.gathered = set()
         self.mask = self.users = 0
 
     @property
@@ -45,6 +49,11 @@ class Rows:
         """Elements of a row."""
         return shapes.size(self.domain[i] for i in self.axes)
 
+    @property
+    def height(self):
+        """Rows that go through all groups together: what fits into the fastest cache."""
+        return max(1, BLOCK // max(self.length, 1))
+
     def inner(self, group):
         """The axes of a group that lie within a row."""
         return self.axes if group.domain == self.domain else ()
@@ -53,16 +62,29 @@ class Rows:
         """Take group number `k` in."""
         self.groups.append(group)
         self.mask |= 1 << k
-        for node in (*group.nodes, *group.reductions):
-            self.made[node] = self.inner(group) if node in group.nodes else ()
+        for node in group.nodes:
+            self.made[node] = self.inner(group)
+        if self.gathers(group):
+            self.gathered.update(group.reductions)
+        else:
+            self.made.update(dict.fromkeys(group.reductions, ()))
+
+    def gathers(self, group):
+        """Whether the reductions of a group are over all rows."""
+        inner = self.inner(group)
+        return bool(group.reductions) and all(
+            n == 1 or (i in group.axes) == (i not in inner) for i, n in enumerate(group.domain)
+        )
 
     def takes(self, plan, group, reads):
         """Whether a group may join."""
         if group.domain != self.domain:
             kept = tuple(n for i, n in enumerate(self.domain) if i not in self.axes and n != 1)
-            if group.reductions or tuple(n for n in group.domain if n != 1) != kept:
+            if tuple(n for n in group.domain if n != 1) != kept or (group.reductions and not self.gathers(group)):
                 return False
-        elif group.reductions and group.axes != self.axes:
+        elif group.reductions and group.axes != self.axes and not self.gathers(group):
+            return False
+        if any(plan.sources[x].origin in self.gathered for x in reads):
             return False
         return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
                    if plan.sources[x].origin in self.made)  # fmt: skip
@@ -185,13 +207,3 @@ def _ordered(groups, needs, of):
             if not waiting[v]:
                 heapq.heappush(ready, v)
     return done if len(done) == len(names) else None
-
-
-def row_target(node, rows, group):
-    """The view of one row of scratch memory that a node of the whole domain is written to."""
-    inner, strides, step = rows.inner(group), [0] * len(node.shape), 1
-    for i in reversed(range(len(node.shape))):
-        if i in inner:
-            strides[i] = step
-            step *= node.shape[i]
-    return View(node, 0, node.shape, tuple(strides))

@@ -157,6 +157,41 @@ def _keeps(narrow, wide):
     return numpy.can_cast(narrow, wide, "safe") and not rounds
 
 
+@rewrite("matmul")
+def product_without_a_matrix(node, make):
+    """A product over an axis of extent 1 is elementwise; a matrix times a vector is a sum that fuses.
+
+    Sums are taken in another order than BLAS would, as any two BLAS libraries do.
+    """
+    from nbgrad.kernels.arithmetic import multiply
+    from nbgrad.kernels.reduction import sum as sum_
+    from nbgrad.kernels.shape import broadcast_to, reshape, transpose
+
+    if node.dtype.kind != "f":
+        return None
+    x1, x2 = node.inputs
+    m, k, n = x1.shape[-2], x1.shape[-1], x2.shape[-1]
+    if k == 1:
+        return make(multiply, (x1, x2), (), node.shape, node.dtype)
+    if len(node.shape) != 2 or 1 not in (m, n) or m == n:
+        return None
+    if n == 1:  # each row of x1 times x2
+        matrix, vector = x1, make(reshape, (x2,), (("shape", (1, k)),), (1, k), node.dtype)
+    else:  # x1 times each row of the transpose of x2: each column of x2
+        matrix = make(transpose, (x2,), (("axes", (1, 0)),), (n, k), node.dtype)
+        vector = x1
+    if matrix.primitive is not None and matrix.primitive.name == "transpose":  # sum rows, do not stride over them
+        (whole,) = matrix.inputs
+        vector = make(reshape, (vector,), (("shape", (k, 1)),), (k, 1), node.dtype)
+        shape, axis = whole.shape, 0
+    else:
+        whole, shape, axis = matrix, matrix.shape, 1
+    spread = make(broadcast_to, (vector,), (("shape", shape),), shape, node.dtype)
+    product = make(multiply, (whole, spread), (), shape, node.dtype)
+    total = make(sum_, (product,), (("axes", (axis,)),), (shape[1 - axis],), node.dtype)
+    return make(reshape, (total,), (("shape", node.shape),), node.shape, node.dtype)
+
+
 @rewrite("solve")
 def triangular_equation(node, make):
     """What `cholesky` returns is triangular: no factorisation needed."""

@@ -10,7 +10,7 @@ from numpy import empty as _empty
 from nbgrad import shapes
 from nbgrad.config import config
 from nbgrad.runtime import blas, driver, pool, threads
-from nbgrad.runtime.driver import LAUNCH_WORDS, PATCH_WORDS, PLAN_WORDS
+from nbgrad.runtime.driver import PATCH_WORDS, PLAN_WORDS
 from nbgrad.statistics import COUNTERS
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
@@ -57,7 +57,7 @@ class Compiled:
             and not self._blas
         )
         if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
-            self._segments[0].plan[11] = len(inputs)
+            self._segments[0].plan[10] = len(inputs)
 
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
@@ -97,11 +97,10 @@ class Compiled:
         for k, segment in enumerate(self._segments):
             start = time.perf_counter() if times is not None else 0
             if segment.address is not None:
-                share = segment.shared and config.threads > 1
-                segment.plan[10] = share
-                if share:
-                    segment.reset()
-                    threads.call_helpers(segment.address, self)
+                workers = config.threads - 1 if segment.shared else 0
+                segment.plan[8] = workers
+                if workers:
+                    threads.start(workers)
                 operands = arrays if k == 0 else ()
                 status = self._drive(segment.address, *operands)
                 while status is True:  # another thread is in it, outside the lock
@@ -216,10 +215,11 @@ class Compiled:
         if first:
             count = len(self.inputs) + len(self.outputs)
             plan[1:3] = count, arrays.ctypes.data
-            plan[11] = count
+            plan[10] = count
             plan[5:7] = len(patches) // PATCH_WORDS, patches.ctypes.data
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)
+        plan[9] = threads.MAILBOX.ctypes.data
         return _Segment(plan, table, shared, self._host_call(host) if host else None)
 
     def _kept(self, array):
@@ -263,11 +263,6 @@ class _Segment:
     def __init__(self, plan, table, shared, host):
         self.plan, self.table, self.shared, self.host = plan, table, shared, host
         self.address = plan.ctypes.data
-
-    def reset(self):
-        """Hand out all chunks again."""
-        rows = self.table.reshape(-1, LAUNCH_WORDS)
-        rows[:, (4, 5, 8)] = 0
 
 
 def _strided(source, offset, view, size):

@@ -8,8 +8,9 @@ function, so that a call costs little more than a Python function call.
 Tables (index: meaning)
 
 plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
-         7 release the GIL, 8 workers inside, 9 open to workers: addresses are in place, 10 workers are wanted,
-         11 first array that is nobody's to write once the plan is done
+         7 release the GIL, 8 workers that are wanted, 9 -> mailbox,
+         10 first array that is nobody's to write once the plan is done
+mailbox  0 in use, 1 -> plan, 2 open: the plan may be entered, 3 workers inside, 4 a semaphore
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
 launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks,
          7 split over threads, 8 chunks taken by workers
@@ -22,7 +23,7 @@ import numpy
 
 from nbgrad.kernels._intrinsics import Emission, Intrinsic
 
-PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS = 12, 9, 3
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS, MAILBOX_WORDS = 11, 9, 3, 12
 
 
 # ---------------------------------------------------------------- memory and C calls, as words
@@ -91,6 +92,16 @@ def take_ticket():
 
 
 @Intrinsic
+def swap():
+    """Write a shared word; returns what it was."""
+
+    def emit(builder, context, types, a, value):
+        return builder.atomic_rmw("xchg", _pointer(builder, a), value, "seq_cst")
+
+    return Emission("swap", _word, emit, 2)
+
+
+@Intrinsic
 def run_kernel():
     """Call a kernel by its address: code, words, start, stop."""
 
@@ -145,6 +156,37 @@ def yield_core():
     import sys
 
     return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
+
+
+def _on_linux(name, otherwise):
+    """A function of an unnamed semaphore, which only Linux has."""
+    import sys
+
+    if sys.platform.startswith("linux"):
+        return _c_function(name, 1, True)
+    from llvmlite import ir
+
+    return Emission(name, _word, lambda *_: ir.Constant(ir.IntType(64), otherwise), 1)
+
+
+@Intrinsic
+def post():
+    """Wake a worker."""
+    return _on_linux("sem_post", 0)
+
+
+@Intrinsic
+def wait():
+    """Sleep until there is work; 1 where that cannot be told."""
+    return _on_linux("sem_wait", 1)
+
+
+@Intrinsic
+def sleep():
+    """Sleep for some microseconds or a little longer."""
+    import sys
+
+    return _c_function("SwitchToThread" if sys.platform == "win32" else "usleep", 1, True)
 
 
 # ---------------------------------------------------------------- the texts that are compiled
@@ -238,39 +280,49 @@ def drive(context, argv, count):
         patch = patches + 24 * k
         data = read(read(argv + 8 + 8 * read(patch)) + 16)
         write(read(patch + 8), data + read(patch + 16))
-    for k in range(read(plan + 88), arrays):  # the flag WRITEABLE, 0x400
+    for k in range(read(plan + 80), arrays):  # the flag WRITEABLE, 0x400
         array = read(argv + 8 + 8 * k)
         write(array + 64, read(array + 64) & -1025)
     if read(plan + 56) == 0:
         run_alone(plan)
         return new_reference(read(words))
     write(plan, 1)
-    wanted = read(plan + 80)
-    write(plan + 72, wanted)
+    wanted, mailbox = read(plan + 64), read(plan + 72)
     state = release_gil()
-    if wanted == 0:
+    if wanted == 0 or swap(mailbox, 1) != 0:
         run_alone(plan)
     else:
+        launches = read(plan + 32)
+        for k in range(read(plan + 24)):  # hand out all chunks again
+            write(launches + 72 * k + 32, 0)
+            write(launches + 72 * k + 40, 0)
+            write(launches + 72 * k + 64, 0)
+        write(mailbox + 8, plan)
+        write(mailbox + 16, 1)
+        for _ in range(wanted):
+            post(mailbox + 32)
         work(plan, True)
-        write(plan + 72, 0)
-        while read_shared(plan + 64) != 0:
+        write(mailbox + 16, 0)
+        while read_shared(mailbox + 24) != 0:
             yield_core()
+        write(mailbox, 0)
     acquire_gil(state)
     write(plan, 0)
     return new_reference(read(words))
 
 
-def assist(context, argv, count):
-    """``assist(plan)``: take part in a plan that another thread is running, if it still is."""
-    plan = integer(read(argv))
-    take_ticket(plan + 64, 1)
-    if read_shared(plan + 72) != 0:
-        state = release_gil()
-        work(plan, False)
-        take_ticket(plan + 64, -1)
-        acquire_gil(state)
-    else:
-        take_ticket(plan + 64, -1)
+def serve(context, argv, count):
+    """``serve(mailbox)``: take part in every plan that is put into the mailbox; never returns."""
+    mailbox = integer(read(argv))
+    state = release_gil()
+    while read_shared(mailbox) >= 0:
+        if wait(mailbox + 32) == 1:
+            sleep(50)
+        take_ticket(mailbox + 24, 1)
+        if read_shared(mailbox + 16) != 0:
+            work(read(mailbox + 8), False)
+        take_ticket(mailbox + 24, -1)
+    acquire_gil(state)
     return new_reference(read(read(context + 16)))
 
 
@@ -298,7 +350,7 @@ _functions = {}
 
 
 def builtin(function):
-    """A text of this module as a Python built-in: `drive` or `assist`."""
+    """A text of this module as a Python built-in: `drive` or `serve`."""
     found = _functions.get(function)
     if found is None:
         from nbgrad.compile.native import function_address

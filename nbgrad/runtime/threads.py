@@ -1,51 +1,47 @@
 """Threads that help the caller with the launches of a Program.
 
-A worker sleeps until a plan is worth sharing, then takes chunks of its launches beside the caller, in
-native code with the GIL released.  Nobody waits for a worker to wake up: the chunks it is too late for
-are done already.
+A worker sleeps in native code until a plan is put into the mailbox, then takes chunks of its launches beside
+the caller.  Nobody waits for a worker to wake up: the chunks it is too late for are done already.
 """
 
+import ctypes
 import os
 import threading
 
-from nbgrad.config import config
+import numpy
+
 from nbgrad.runtime import driver
 
 _workers = []
 _lock = threading.Lock()
+#: The one mailbox of the process: two programs at a time would only take each other's cores.
+MAILBOX = numpy.zeros(driver.MAILBOX_WORDS, numpy.int64)
 
 
-class _Worker(threading.Thread):
-    def __init__(self):
-        super().__init__(name="nbgrad-worker", daemon=True)
-        self.awake = threading.Semaphore(0)
-        self.plan = None
+def start(count):
+    """See to it that there are so many workers."""
+    if len(_workers) >= count:
+        return
+    with _lock:
+        if not _workers:
+            _empty_mailbox()
+        serve = driver.builtin(driver.serve)
+        while len(_workers) < count:
+            worker = threading.Thread(target=serve, args=(MAILBOX.ctypes.data,), name="nbgrad-worker", daemon=True)
+            worker.start()
+            _workers.append(worker)
 
-    def run(self):
-        assist = driver.builtin(driver.assist)
-        while True:
-            self.awake.acquire()
-            plan, self.plan = self.plan, None
-            if plan is not None:
-                assist(plan[0])
 
-
-def call_helpers(address, owner):
-    """Wake the workers for the plan at `address`; `owner` keeps its tables alive while they look at it."""
-    wanted = config.threads - 1
-    if len(_workers) < wanted:
-        with _lock:
-            while len(_workers) < wanted:
-                worker = _Worker()
-                worker.start()
-                _workers.append(worker)
-    for worker in _workers[:wanted]:
-        worker.plan = address, owner
-        worker.awake.release()
+def _empty_mailbox():
+    MAILBOX[:] = 0
+    semaphore = getattr(ctypes.CDLL(None), "sem_init", None) if os.name == "posix" else None
+    if semaphore is not None:
+        semaphore(ctypes.c_void_p(MAILBOX.ctypes.data + 32), 0, 0)
 
 
 def _after_fork():
     _workers.clear()  # threads do not survive a fork
+    MAILBOX[:] = 0
 
 
 if hasattr(os, "register_at_fork"):
