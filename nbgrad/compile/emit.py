@@ -527,7 +527,7 @@ class RowKernel:
 
     def __init__(self, parts, plan, scratch, rows, grain, height, title):
         self.words, self.names, w = Words(), {}, Writer()
-        self.split_words, self.rows = None, rows
+        self.split_words, self.nest, self.rows = None, None, rows
         self.inner = sum(size(nest.extents) for nest, _, _ in parts) // max(rows, 1)
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
@@ -579,7 +579,7 @@ class Assembly:
     """
 
     def __init__(self, whole, dtype, below, number, parts, accumulate, title):
-        self.words, self.names, self.split_words, w = Words(), {}, None, Writer()
+        self.words, self.names, self.split_words, self.nest, w = Words(), {}, None, None, Writer()
         *outer, width = whole.shape or (1,)
         last = len(outer)
         self.rows, self.inner = size(outer), width * (len(parts) + 1)

@@ -129,7 +129,10 @@ class _Lowering:
     def _rows(self, unit, readers):
         """One launch for groups that run row by row."""
         chunk = CHUNK if unit.rows * unit.length < 64 * CHUNK else 4 * CHUNK  # scratch memory is by chunk
-        grain = max(1, chunk // max(unit.length, 1))
+        work = sum((unit.length if unit.inner(g) else 1) * _weight(g.nodes) for g in unit.groups)
+        grain = max(1, chunk // max(work, 1))
+        if any(shapes.size(n.shape) > 1 for n in unit.gathered):
+            grain = max(grain, 16)  # each chunk has a part as long as a row
         chunks, height = -(-unit.rows // grain), min(unit.height, grain)
         scratch = {}
         for node, within in unit.made.items():
@@ -152,7 +155,7 @@ class _Lowering:
         launch = Launch("_".join(_shortened(names)))
         kernel = emit.RowKernel(parts, self.plan, scratch, unit.rows, grain, height, launch.name)
         self._finish(launch, kernel, loads, stores)
-        launch.grain = grain
+        launch.grain, launch.cost = grain, unit.rows * work
         for node, part in gathered.items():
             if part is not self._buffer(node):
                 self._joined(node, part, chunks, launch.name + "_join")
@@ -193,25 +196,27 @@ class _Lowering:
         launch.writes = [self._origin_buffer(n) for n in writes]
         for k, (index, view, role) in enumerate(launch.words.addresses):
             launch.words.addresses[k] = index, View(self._origin_buffer(view.origin), view.offset, (), ()), role
-        launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
+        weight = _weight(kernel.nest.values) if kernel.nest else 1
+        inner = max(kernel.inner, 1) * weight
+        launch.cost = max(kernel.rows, 1) * inner
         if kernel.split_words is None:
-            launch.total, launch.grain = kernel.rows, max(1, CHUNK // max(kernel.inner, 1))
+            launch.total, launch.grain = kernel.rows, max(1, CHUNK // inner)
             if launch.total:
                 self.launches.append(launch)
             return
-        self._split(launch, kernel)
+        self._split(launch, kernel, weight)
 
-    def _split(self, launch, kernel):
+    def _split(self, launch, kernel, weight):
         """Choose how a reduction is split: over its rows, or over the reduced extent with partial results."""
         words, at = launch.words, kernel.split_words
         rows, length = kernel.rows, kernel.length
         per_length = max(1, kernel.inner // max(length, 1)) * max(rows, 1)
-        chunks = -(-(per_length * length) // CHUNK)
+        chunks = -(-(per_length * length * weight) // CHUNK)
         if rows == 0:
             return
         if rows >= 4 or chunks <= 1 or length <= 1:
             words.values[at["mode"]] = 0
-            launch.total, launch.grain = rows, max(1, CHUNK // max(kernel.inner, 1))
+            launch.total, launch.grain = rows, max(1, CHUNK // max(kernel.inner * weight, 1))
             self.launches.append(launch)
             return
         grain = max(1, -(-length // chunks))
@@ -430,6 +435,11 @@ class _SingleGroup:
 
     def __init__(self, node):
         self.domain, self.nodes, self.reductions, self.axes = node.shape, [node], [], None
+
+
+def _weight(nodes):
+    """Work for each element, in units of what a few simple operations and their memory cost."""
+    return max(1, sum(n.primitive.cost for n in nodes) // 16)
 
 
 def _shortened(names):

@@ -15,8 +15,9 @@ from nbgrad.statistics import COUNTERS
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
 OWN_ARENA = 1 << 16
-#: Elements of work in a plan from which the GIL is released, and from which threads are woken.
-LONG, SHARED = 1 << 12, 1 << 15
+#: Elements of work in a plan from which the GIL is released, in a launch from which it is shared out, and in the
+#: launches that are shared out from which threads are woken.
+LONG, SHARED, WORTH_WAKING = 1 << 12, 1 << 15, 3 << 15
 
 
 class Compiled:
@@ -195,11 +196,11 @@ class Compiled:
     def _segment(self, run, host, base, starts, arrays, patches, first):
         plan = self._kept(numpy.zeros(PLAN_WORDS, numpy.int64))
         table = []
-        work, shared = 0, False
+        work, shared = 0, 0
         for launch in run:
             chunks = -(-launch.total // launch.grain)
             split = chunks > 1 and launch.cost >= SHARED
-            work, shared = work + launch.cost, shared or split
+            work, shared = work + launch.cost, shared + (launch.cost if split else 0)
             table += [
                 launch.address,
                 base + 8 * starts[launch],
@@ -220,7 +221,7 @@ class Compiled:
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)
         plan[9] = threads.MAILBOX.ctypes.data
-        return _Segment(plan, table, shared, self._host_call(host) if host else None)
+        return _Segment(plan, table, shared >= WORTH_WAKING, self._host_call(host) if host else None)
 
     def _kept(self, array):
         self._keep.append(array)
