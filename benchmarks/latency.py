@@ -1,0 +1,91 @@
+"""What a user waits for before the first result, and what a call costs besides its work."""
+
+import numpy as np
+
+import nbgrad as ng
+import nbgrad.numpy as xp
+
+FIRST = """
+import {folder}
+import nbgrad as ng, numpy as np, nbgrad.numpy as xp
+ng.config.jit = {jit}
+def loss(w, x, y):
+    return xp.mean((xp.tanh(x @ w[0]) @ w[1] - y) ** 2)
+rng = np.random.default_rng(0)
+w = [rng.normal(size=(8, 16)), rng.normal(size=16)]
+ng.jit(ng.value_and_grad(loss))(w, rng.normal(size=(100, 8)), rng.normal(size=100))[0].realize()
+"""
+FRESH = "os, tempfile; os.environ['NBGRAD_CACHE_DIR'] = tempfile.mkdtemp()"
+
+
+class Processes:
+    """Fresh processes."""
+
+    def timeraw_import(self):
+        """Import of the package."""
+        return "import nbgrad"
+
+    def timeraw_import_numpy(self):
+        """Import of NumPy, to compare with."""
+        return "import numpy"
+
+    def timeraw_first_gradient_with_an_empty_cache(self):
+        """Import, trace, compile and run."""
+        return FIRST.format(folder=FRESH, jit=2)
+
+    def timeraw_first_gradient_with_a_warm_cache(self):
+        """Import, trace, load and run."""
+        return FIRST.format(folder="os", jit=2)
+
+    def timeraw_first_gradient_interpreted(self):
+        """Import, trace and run without compiling."""
+        return FIRST.format(folder="os", jit=0)
+
+
+class Dispatch:
+    """Programs so small that only the way to them counts."""
+
+    def setup(self):
+        self.x = ng.asarray(np.random.default_rng(0).random(4))
+        self.raw = self.x.numpy()
+        self.fn = lambda x: xp.sum(xp.exp(x) * x)
+        self.jitted = ng.jit(ng.value_and_grad(self.fn))
+        self.jitted(self.x)
+
+    def time_jitted_gradient(self):
+        """A jitted gradient of Arrays."""
+        self.jitted(self.x)
+
+    def time_jitted_gradient_of_numpy(self):
+        """The same, NumPy in and NumPy out."""
+        value, gradient = self.jitted(self.raw)
+        return float(value), np.asarray(gradient)
+
+    def time_gradient(self):
+        """A gradient that is traced at every call."""
+        ng.value_and_grad(self.fn)(self.x)
+
+    def time_operation(self):
+        """One operation on an Array, and its value."""
+        (self.x + 1.0).realize()
+
+
+class Tracing:
+    """A loop of a thousand operations in Python."""
+
+    def setup(self):
+        self.x = ng.asarray(np.random.default_rng(0).random(8))
+
+    @staticmethod
+    def loop(x):
+        for _ in range(500):
+            x = x * 0.99 + 0.01
+        return xp.sum(x)
+
+    def time_trace_of_a_loop(self):
+        """Tracing, differentiating and lowering, with kernels that exist."""
+        ng.jit(ng.grad(self.loop)).lower(self.x)
+
+    def peakmem_trace_of_a_loop(self):
+        """Memory of the same."""
+        ng.jit(ng.grad(self.loop)).lower(self.x)
