@@ -1,5 +1,7 @@
 """Gradients of whole programs, jitted: steady state, and the most memory they take."""
 
+import itertools
+
 import numpy as np
 
 import nbgrad as ng
@@ -70,7 +72,7 @@ def recurrent(wx, wh, x, h):
 
 
 def layers(rng, sizes=(784, 256, 128, 10)):
-    return [(rng.normal(size=(i, o)) / i**0.5, np.zeros(o)) for i, o in zip(sizes, sizes[1:], strict=False)]
+    return [(rng.normal(size=(i, o)) / i**0.5, np.zeros(o)) for i, o in itertools.pairwise(sizes)]
 
 
 CASES = {
@@ -98,10 +100,22 @@ class Workloads:
         fn, wrt, make = CASES[workload]
         self.arguments = make(np.random.default_rng(0))
         self.call = ng.jit(ng.value_and_grad(fn, wrt))
+        self.call(*self.arguments)
 
     def time_gradient(self, workload):
         """Seconds of a call, compiled before."""
         self.call(*self.arguments)
+
+
+class Memory:
+    """The most memory of a process that makes one value and gradient."""
+
+    params, param_names, timeout = Workloads.params, Workloads.param_names, Workloads.timeout
+
+    def setup(self, workload):
+        ng.config.threads = 2
+        fn, wrt, make = CASES[workload]
+        self.arguments, self.call = make(np.random.default_rng(0)), ng.jit(ng.value_and_grad(fn, wrt))
 
     def peakmem_gradient(self, workload):
         """Bytes of the process at its largest, compiling included."""

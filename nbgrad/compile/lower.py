@@ -18,6 +18,10 @@ from nbgrad.graph import Node
 CHUNK = 16384
 
 
+#: Products from sums of this length on, of matrices smaller than this, are taken in so many parts.
+DEEP, DEEP_WIDTH, DEEP_PARTS = 2048, 128, 8
+
+
 class Launch:
     """One kernel invocation: code, table of words, parallel extent, chunk size.
 
@@ -331,9 +335,6 @@ class _Lowering:
 
     def _matmul(self, node):
         """BLAS on the views as they are; copies first where neither axis of an operand is contiguous."""
-        from nbgrad.compile import products
-        from nbgrad.runtime import blas
-
         out = contiguous(self._buffer(node), node.shape)
         if node.dtype.kind == "f" and 0 in (node.inputs[0].shape[-1], *node.shape):
             if 0 not in node.shape:
@@ -344,15 +345,50 @@ class _Lowering:
             attempts = [self._contiguous]  # numbers are in no memory yet
         for operand in attempts:
             views = [operand(x) for x in node.inputs]
-            product = products.plan(*views, out, node.dtype, blas.address)
-            if product is not None:
-                launch = Launch("matmul")
-                launch.source, launch.words = product.source, product.words
-                launch.address = native.address_of(product.source, {})
-                launch.blas = True
-                self._add(launch, views, [out], product.total, product.grain, product.cost)
+            if self._deep(node, views, out) or self._product(views, out, node.dtype):
                 return
         self._host(node)
+
+    def _product(self, views, out, dtype):
+        """A launch of BLAS; False where it does not apply."""
+        from nbgrad.compile import products
+        from nbgrad.runtime import blas
+
+        product = products.plan(*views, out, dtype, blas.address)
+        if product is None:
+            return False
+        launch = Launch("matmul")
+        launch.source, launch.words = product.source, product.words
+        launch.address = native.address_of(product.source, {})
+        launch.blas = True
+        self._add(launch, views, [out], product.total, product.grain, product.cost)
+        return True
+
+    def _deep(self, node, views, out):
+        """A small matrix from long sums: parts of the sums, which are then joined; False for other products."""
+        a, b = views
+        (m, k), n = a.shape[-2:], b.shape[-1]
+        if len(a.shape) != 2 or len(b.shape) != 2 or max(m, n) >= DEEP_WIDTH or k < DEEP or node.dtype.kind != "f":
+            return False
+        each, rest = divmod(k, DEEP_PARTS)
+        count = DEEP_PARTS + bool(rest)
+        parts = contiguous(Buffer("arena", node.dtype, count * m * n), (count, m, n))
+        main = each * DEEP_PARTS
+        pairs = [(
+            View(a.origin, a.offset, (DEEP_PARTS, m, each), (each * a.strides[1], *a.strides)),
+            View(b.origin, b.offset, (DEEP_PARTS, each, n), (each * b.strides[0], *b.strides)),
+            parts.sliced(((0, 1, DEEP_PARTS), (0, 1, m), (0, 1, n))),
+        )]  # fmt: skip
+        if rest:
+            left, right = a.sliced(((0, 1, m), (main, 1, rest))), b.sliced(((main, 1, rest), (0, 1, n)))
+            pairs.append((left, right, parts.sliced(((DEEP_PARTS, 1, 1), (0, 1, m), (0, 1, n))).reshaped((m, n))))
+        if not all(self._product(pair[:2], pair[2], node.dtype) for pair in pairs):
+            return False
+        whole = ((0, 1, m), (0, 1, n))
+        first, *others = (parts.sliced(((p, 1, 1), *whole)).reshaped((m, n)) for p in range(count))
+        kernel = emit.Assembly(out, node.dtype, first, None, [(p, whole) for p in others], True, "matmul_join")
+        self._finish(Launch("matmul_join"), kernel, [parts.origin], [out.origin])
+        return True
 
     def _concatenate(self, node):
         axis, parts, start = dict(node.attrs)["axis"], [], 0
