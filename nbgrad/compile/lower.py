@@ -366,9 +366,15 @@ class _Lowering:
 
     def _deep(self, node, views, out):
         """A small matrix from long sums: parts of the sums, which are then joined; False for other products."""
+        from nbgrad.compile import products
+
         a, b = views
         (m, k), n = a.shape[-2:], b.shape[-1]
-        if len(a.shape) != 2 or len(b.shape) != 2 or max(m, n) >= DEEP_WIDTH or k < DEEP or node.dtype.kind != "f":
+        if len(a.shape) != 2 or len(b.shape) != 2 or max(m, n) >= DEEP_WIDTH or node.dtype.kind != "f":
+            return False
+        source = products.JOIN.format(dtype=node.dtype)
+        address = native.address_of(source, {})  # for short sums too: a longer one is to compile nothing
+        if k < DEEP:
             return False
         each, rest = divmod(k, DEEP_PARTS)
         count = DEEP_PARTS + bool(rest)
@@ -384,10 +390,13 @@ class _Lowering:
             pairs.append((left, right, parts.sliced(((DEEP_PARTS, 1, 1), (0, 1, m), (0, 1, n))).reshaped((m, n))))
         if not all(self._product(pair[:2], pair[2], node.dtype) for pair in pairs):
             return False
-        whole = ((0, 1, m), (0, 1, n))
-        first, *others = (parts.sliced(((p, 1, 1), *whole)).reshaped((m, n)) for p in range(count))
-        kernel = emit.Assembly(out, node.dtype, first, None, [(p, whole) for p in others], True, "matmul_join")
-        self._finish(Launch("matmul_join"), kernel, [parts.origin], [out.origin])
+        launch = Launch("matmul_join")
+        launch.source, launch.address, launch.words = source, address, emit.Words()
+        launch.words.address(out, "store")
+        launch.words.address(parts, "load")
+        launch.words.add(count)
+        launch.words.add(m * n)
+        self._add(launch, [parts], [out], m * n, CHUNK, count * m * n)
         return True
 
     def _concatenate(self, node):

@@ -50,6 +50,19 @@ _GEMV = '''def kernel(args, start, stop):
 '''
 
 
+#: Parts of a result that lie one after another, joined.
+JOIN = '''def kernel(args, start, stop):
+    """sum of parts"""
+    y, x = pointer_{dtype}(args, 0), pointer_{dtype}(args, 1)
+    count, length = word(args, 2), word(args, 3)
+    for i in range(start, stop):
+        store(y, i, load(x, i), 0)
+    for part in range(1, count):
+        for i in range(start, stop):
+            store(y, i, load_own(y, i, 0) + load(x, part * length + i), 0)
+'''
+
+
 class Product:
     """Source, words and parallel extent of one matrix product of views."""
 
