@@ -154,6 +154,57 @@ def tan_narrow(x):
     return select(x == 0.0, x, select(odd, -c, s) / select(odd, s, c))
 
 
+def reduced_narrow_near(x):
+    """The same for |x| <= 2**20."""
+    half_pi, half_pi_low = HALF_PI
+    k = round_even(x * TWO_OVER_PI_NEAR)
+    return k, fma(-k, half_pi_low, fma(-k, half_pi, x))
+
+
+def sin_narrow_near(x):
+    k, r = reduced_narrow_near(x)
+    s, c = sin_cos_narrow(r)
+    y = select(is_odd(k), c, s)
+    return select(x == 0.0, x, select(is_in_upper_half(k), -y, y))
+
+
+def cos_narrow_near(x):
+    k, r = reduced_narrow_near(x)
+    s, c = sin_cos_narrow(r)
+    y = select(is_odd(k), s, c)
+    return select(is_in_upper_half(k + 1.0), -y, y)
+
+
+def sin_near(x):
+    k, r, tail = reduced_near(x)
+    return sin_and_quadrant(x, k, r, tail)
+
+
+def cos_near(x):
+    k, r, tail = reduced_near(x)
+    return cos_and_quadrant(k, r, tail)
+
+
+@Intrinsic
+def sin_near_in_double():
+    """The sine of a float32 of at most 2**20, by float64."""
+    return computed_in_double(sin_narrow_near, 1)
+
+
+@Intrinsic
+def cos_near_in_double():
+    """The cosine of a float32 of at most 2**20, by float64."""
+    return computed_in_double(cos_narrow_near, 1)
+
+
+def sin_near_of_float32(x):
+    return sin_near_in_double(x)
+
+
+def cos_near_of_float32(x):
+    return cos_near_in_double(x)
+
+
 @elementwise(numpy.sin, cost=30)
 def sin(x):
     """Sine.  1 ULP for every argument."""
@@ -170,6 +221,9 @@ def sin_in_double():
 @sin.float32
 def sin_of_float32(x):
     return sin_in_double(x)
+
+
+sin.within(FAR, float64=sin_near, float32=sin_near_of_float32)
 
 
 @sin.vjp
@@ -193,6 +247,9 @@ def cos_in_double():
 @cos.float32
 def cos_of_float32(x):
     return cos_in_double(x)
+
+
+cos.within(FAR, float64=cos_near, float32=cos_near_of_float32)
 
 
 @cos.vjp

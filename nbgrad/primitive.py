@@ -50,6 +50,7 @@ class Primitive:
         "kind",
         "layout",
         "name",
+        "near",
         "reads",
         "reference",
         "result",
@@ -66,7 +67,7 @@ class Primitive:
                 f"give one of them another name"
             )
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
-        self.variants = {}
+        self.variants, self.near = {}, None
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
@@ -111,9 +112,26 @@ class Primitive:
         self.variants["float32"] = kernel
         return kernel
 
+    def within(self, bound, **texts):
+        """Declare cheaper texts, by dtype, that serve arguments of at most this magnitude: loops try them first."""
+        self.near = Near(self.name + "_near", bound, texts)
+
     def text(self, dtype):
         """The kernel text (a Python function) that serves `dtype`."""
         return self.variants.get(str(dtype), self.kernel)
+
+
+class Near:
+    """The texts of a primitive that serve a part of its arguments."""
+
+    __slots__ = ("bound", "name", "texts")
+
+    def __init__(self, name, bound, texts):
+        self.name, self.bound, self.texts = name, bound, texts
+
+    def text(self, dtype):
+        """The kernel text that serves `dtype`."""
+        return self.texts[str(dtype)]
 
 
 def elementwise(reference=None, *, domain="float", result="same", name=None, expression=None, casts=None,

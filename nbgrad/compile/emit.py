@@ -13,6 +13,8 @@ REGISTER = {"float16": "float32"}
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
 BLOCK = 256
+#: Cost of finding out the arguments of a primitive up to which a loop looks whether they are near.
+NEAR_COST = 8
 #: Terms of one expression.
 LONGEST_SUM = 32
 #: Outputs with an alias scope of their own; further ones share the last.
@@ -106,6 +108,7 @@ class Kernel:
         self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
         self.split_words, self.flat = None, False
         self.first_scope, self.own, self.gathers, self.base = 0, {}, False, {}
+        self.near = ()
 
     # ------------------------------------------------------------ declarations
 
@@ -197,10 +200,63 @@ class Kernel:
 
     # ------------------------------------------------------------ bodies
 
-    def _body(self, place, axis, variable, hoisted=None):
+    def _inner(self, place, axis, first, last, names, finish):
+        """The innermost loop: its values, and what ``finish(names)`` makes of them.
+
+        Where all arguments of some primitive are near in these elements, which a first loop finds out, its cheaper
+        text serves; for a few far ones all elements take the other one.
+        """
+        w, (guarded, before) = self.writer, self._guarded(names)
+
+        def loop():
+            w.open(f"for i in range({first}, {last}):")
+            finish(self._body(place, axis, "i", dict(names)))
+            w.close()
+
+        if not guarded:
+            loop()
+            return
+        bounds = {}
+        for node in guarded:
+            bounds.setdefault((node.primitive.near.bound, node.inputs[0].dtype), []).append(node)
+        for k, (_, dtype) in enumerate(bounds):
+            w.line(f"most{self.prefix}{k} = to_{dtype}(0)")
+        w.open(f"for i in range({first}, {last}):")
+        found = self._body(place, axis, "i", dict(names), only=before)
+        for k, nodes in enumerate(bounds.values()):
+            for x in dict.fromkeys(n.inputs[0] for n in nodes):
+                most = f"most{self.prefix}{k}"
+                w.line(f"{most} = larger({most}, abs({self._operand(x, found)[0]}))")
+        w.close()
+        near = " and ".join(f"most{self.prefix}{k} <= {bound!r}" for k, (bound, _) in enumerate(bounds))
+        w.open(f"if {near}:")
+        self.near = guarded
+        loop()
+        self.near = ()
+        w.close()
+        w.open("else:")
+        loop()
+        w.close()
+
+    def _guarded(self, names):
+        """Nodes with a cheaper text for near arguments, and what has to be known to tell whether they are near."""
+        guarded, before = [], {}
+        inside = set(self.nest.values)
+        for node in self.nest.values:
+            if node.primitive.near is None or node in names or str(node.dtype) not in node.primitive.near.texts:
+                continue
+            needed = graph.topological(node.inputs, stop=lambda n: n not in inside or n in names)
+            needed = [n for n in needed if n in inside and n not in names]
+            if sum(n.primitive.cost for n in needed) <= NEAR_COST:
+                guarded.append(node)
+                before.update(dict.fromkeys(needed))
+        return guarded, set(before)
+
+    def _body(self, place, axis, variable, hoisted=None, only=None):
         """Loads and values of one element; returns the name of each, and whether it varies along the inner axis.
 
         Called before the inner loop for what does not vary, and with that as `hoisted` inside it for the rest.
+        With `only` it stops at these values.
         """
         nest, w = self.nest, self.writer
         names = {} if hoisted is None else hoisted
@@ -216,7 +272,7 @@ class Kernel:
         for node in nest.values:
             inputs = [self._operand(x, names) for x in node.inputs]
             varies = any(v for _, v in inputs)
-            if varies != before and node not in names:
+            if varies != before and node not in names and (only is None or node in only):
                 name = f"{node.primitive.name}{self.prefix}_{self.computed}"
                 self.computed += 1
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
@@ -264,8 +320,9 @@ class Kernel:
 
     def _call(self, node, texts):
         dtype = str(next((x.dtype for x in node.inputs if x.dtype.kind != "b"), node.dtype))
-        name = f"{node.primitive.name}_{dtype}"
-        self.names[name] = node.primitive, dtype
+        primitive = node.primitive.near if self.near and node in self.near else node.primitive
+        name = f"{primitive.name}_{dtype}"
+        self.names[name] = primitive, dtype
         return f"{name}({', '.join(texts)})"
 
     def _stores(self, place, axis, variable, names):
@@ -295,9 +352,7 @@ class Kernel:
             first, last = "start", "stop"
         axis = rank - 1
         names = self._body(place, axis, "0")
-        w.open(f"for i in range({first}, {last}):")
-        names = self._body(place, axis, "i", names)
-        self._stores(place, axis, "i", names)
+        self._inner(place, axis, first, last, names, lambda names: self._stores(place, axis, "i", names))
         self.rows = size(nest.extents[:-1]) if rank >= 2 else size(nest.extents)
         self.inner = nest.extents[-1] if rank >= 2 else 1
 
@@ -330,18 +385,22 @@ class Kernel:
             place = self._row(inner[:-1], "q", place)
         self.flat = not inner
         names = self._body(place, rank - 1, "0")
+
+        def finish(names):
+            for k, o, name, scope, step, join in gathered:
+                value, _ = self._operand(o.node.inputs[0], names)
+                if alone:
+                    w.line(f"part{self.prefix}{k} = {self._typed(o, step.format(f'part{self.prefix}{k}', value))}")
+                else:
+                    at = self._index(name, rank - 1, "i")
+                    joined = join.format(f"load_own({place[name]}, {at}, {scope})", value)
+                    w.line(f"store({place[name]}, {at}, {self._typed(o, joined)}, {scope})")
+            self._stores(place, rank - 1, "i", names)
+
         if inner:
-            w.open(f"for i in range({self.extent[-1]}):")
-            names = self._body(place, rank - 1, "i", names)
-        for k, o, name, scope, step, join in gathered:
-            value, _ = self._operand(o.node.inputs[0], names)
-            if alone:
-                w.line(f"part{self.prefix}{k} = {self._typed(o, step.format(f'part{self.prefix}{k}', value))}")
-            else:
-                at = self._index(name, rank - 1, "i")
-                joined = join.format(f"load_own({place[name]}, {at}, {scope})", value)
-                w.line(f"store({place[name]}, {at}, {self._typed(o, joined)}, {scope})")
-        self._stores(place, rank - 1, "i", names)
+            self._inner(place, rank - 1, "0", self.extent[-1], names, finish)
+        else:
+            finish(names)
         w.close(w.level - level)
         for k, o, name, scope, _, join in gathered if alone else ():
             joined = join.format(f"load_own({name}, 0, {scope})", f"part{self.prefix}{k}")
@@ -455,14 +514,15 @@ class Kernel:
         w.line(f"end = min(block + {BLOCK}, to_)")
         for k in range(len(nest.results)):
             w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
-        w.open("for i in range(block, end):")
-        names = self._body(place, axis, "i", names)
-        for k, o in enumerate(nest.results):
-            value, _ = self._operand(o.node.inputs[0], names)
-            step = REDUCTIONS[o.node.primitive.name][1].format(f"part{self.prefix}{k}", value)
-            w.line(f"part{self.prefix}{k} = {self._typed(o, step)}")
-        self._stores(place, axis, "i", names)
-        w.close()
+
+        def finish(names):
+            for k, o in enumerate(nest.results):
+                value, _ = self._operand(o.node.inputs[0], names)
+                step = REDUCTIONS[o.node.primitive.name][1].format(f"part{self.prefix}{k}", value)
+                w.line(f"part{self.prefix}{k} = {self._typed(o, step)}")
+            self._stores(place, axis, "i", names)
+
+        self._inner(place, axis, "block", "end", names, finish)
         for k, o in enumerate(nest.results):
             self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{self.prefix}{k}")
         w.close(depth)
@@ -495,14 +555,17 @@ class Kernel:
         w.open("for q in range(low, high):")
         place = self._row(reduced, "q", place)
         names = self._body(place, axis, "0")
-        w.open("for i in range(from_, to_):")
-        names = self._body(place, axis, "i", names)
-        for k, o in enumerate(nest.results):
-            scope = self._scope(len(nest.stores) + k)
-            value, _ = self._operand(o.node.inputs[0], names)
-            join = REDUCTIONS[o.node.primitive.name][2].format(f"load_own(r{self.prefix}{k}, base + i, {scope})", value)
-            w.line(f"store(r{self.prefix}{k}, base + i, {self._typed(o, join)}, {scope})")
-        self._stores(place, axis, "i", names)
+
+        def finish(names):
+            for k, o in enumerate(nest.results):
+                scope = self._scope(len(nest.stores) + k)
+                value, _ = self._operand(o.node.inputs[0], names)
+                own = f"load_own(r{self.prefix}{k}, base + i, {scope})"
+                join = REDUCTIONS[o.node.primitive.name][2].format(own, value)
+                w.line(f"store(r{self.prefix}{k}, base + i, {self._typed(o, join)}, {scope})")
+            self._stores(place, axis, "i", names)
+
+        self._inner(place, axis, "from_", "to_", names, finish)
         blocks = -(-nest.extents[axis] // COLUMN_BLOCK)
         self.rows = size(nest.extents[a] for a in outer) * blocks
         self.result_rows = size(nest.extents[a] for a in outer) * nest.extents[axis]

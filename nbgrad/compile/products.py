@@ -109,8 +109,8 @@ def plan(x1, x2, out, dtype, address):
     w.address(out, "store")
     w.add(m * n * size)
     whole = m * n * k < 8 * CHUNK and outer * inner >= BLOCKS
-    rows = m if whole else _block(m)
-    columns = n if whole or rows < m else _block(n)
+    rows = m if whole or n > m else _block(m)
+    columns = n if whole or m >= n else _block(n)
     down, across = -(-m // rows), -(-n // columns)
     for value in (rows, columns, down, across):
         w.add(value)
@@ -123,8 +123,13 @@ def plan(x1, x2, out, dtype, address):
 
 
 def _block(extent):
-    """Rows or columns of a block, in multiples of 16; never a matter of the number of threads."""
-    return extent if extent < 2 * BLOCK else max(BLOCK, -(-extent // BLOCKS) + 15 & ~15)
+    """Rows or columns of a block, in multiples of 16; never a matter of the number of threads.
+
+    BLAS packs the other matrix anew for each block: few blocks, of the longer side.
+    """
+    if extent < 2 * BLOCK:
+        return extent
+    return -(-extent // min(max(extent // 512, 2), BLOCKS)) + 15 & ~15
 
 
 def _gemv(product, x1, x2, out, dtype, letter, address, m, k, n):

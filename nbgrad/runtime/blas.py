@@ -40,27 +40,42 @@ _ROW_MAJOR, _LEFT, _PLAIN, _TRANSPOSED, _LOWER, _UPPER, _NON_UNIT = 101, 141, 11
 
 def solve_triangular(a, b, lower, transposed):
     """y with a y = b or a^T y = b for stacks of triangular matrices; the other triangle is not read."""
-    lead = numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    y = numpy.array(numpy.broadcast_to(b, (*lead, *b.shape[-2:])), order="C")
+    lead = a.shape[:-2] if a.shape[:-2] == b.shape[:-2] else numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = numpy.empty((*lead, *b.shape[-2:]), b.dtype)
+    y[...] = b
     n, k = y.shape[-2:]
-    name = {"float64": "dtrsm", "float32": "strsm"}.get(str(y.dtype))
-    found = address(name) if name else None
-    if found is None:
+    solvers = _triangular(y.dtype.char)
+    if solvers is None:
         t = numpy.tril(a) if lower else numpy.triu(a)
         return numpy.linalg.solve(numpy.swapaxes(t, -1, -2) if transposed else t, y)
-    number = ctypes.c_double if name == "dtrsm" else ctypes.c_float
-    whole, flag = ctypes.c_int64, ctypes.c_int
-    trsm = ctypes.CFUNCTYPE(None, *(flag,) * 5, whole, whole, number, ctypes.c_void_p, whole, ctypes.c_void_p, whole)(
-        found
-    )
+    trsm, trsv = solvers
     a = numpy.ascontiguousarray(a, y.dtype)
-    if n and k:
-        for index in numpy.ndindex(*lead):
-            at = index[len(lead) - (a.ndim - 2) :]
-            at = tuple(0 if m == 1 else i for i, m in zip(at, a.shape[:-2], strict=True))
-            trsm(_ROW_MAJOR, _LEFT, _LOWER if lower else _UPPER, _TRANSPOSED if transposed else _PLAIN, _NON_UNIT,
-                 n, k, 1.0, a[at].ctypes.data, n, y[index].ctypes.data, k)  # fmt: skip
+    triangle, form = _LOWER if lower else _UPPER, _TRANSPOSED if transposed else _PLAIN
+    for index in numpy.ndindex(*lead) if n and k else ():
+        at = index[len(lead) - (a.ndim - 2) :]
+        at = tuple(0 if m == 1 else i for i, m in zip(at, a.shape[:-2], strict=True))
+        matrix, target = a[at].ctypes.data, y[index].ctypes.data
+        if k == 1:
+            trsv(_ROW_MAJOR, triangle, form, _NON_UNIT, n, matrix, n, target, 1)
+        else:
+            trsm(_ROW_MAJOR, _LEFT, triangle, form, _NON_UNIT, n, k, 1.0, matrix, n, target, k)
     return y
+
+
+@functools.cache
+def _triangular(char):
+    """The BLAS functions that solve triangular equations of a dtype, or None where there are none."""
+    found = (
+        [address(char_of + name) for name in ("trsm", "trsv")] if (char_of := {"d": "d", "f": "s"}.get(char)) else []
+    )
+    if not found or None in found:
+        return None
+    flag, whole, number = ctypes.c_int, ctypes.c_int64, ctypes.c_double if char == "d" else ctypes.c_float
+    matrix = ctypes.c_void_p, whole
+    return (
+        ctypes.CFUNCTYPE(None, *(flag,) * 5, whole, whole, number, *matrix, *matrix)(found[0]),
+        ctypes.CFUNCTYPE(None, *(flag,) * 4, whole, *matrix, *matrix)(found[1]),
+    )
 
 
 class _OneThread:
