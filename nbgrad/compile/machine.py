@@ -24,7 +24,7 @@ def target_machine():
         _machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(),
             features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
-            opt=3,
+            opt=2,
             codemodel="jitdefault",
             jit=True,
         )
@@ -41,18 +41,24 @@ def object_code(module):
     machine = target_machine()
     import llvmlite.binding as llvm
 
-    parsed = llvm.parse_assembly(str(module))
+    text = str(module)
+    parsed = llvm.parse_assembly(text)
     parsed.triple, parsed.data_layout = machine.triple, str(machine.target_data)
-    optimise(parsed)
+    optimise(parsed, text.count("\n") <= SHORT)
     return machine.emit_object(parsed)
 
 
-def optimise(parsed):
-    """Run the standard -O3 pipeline, vectorisers included."""
+#: Lines of a module up to which loops are interleaved: long ones gain nothing but the time to compile them.
+SHORT = 400
+
+
+def optimise(parsed, interleaved=False):
+    """Run LLVM's standard pipeline with the loop vectoriser; see docs/performance.md for what is left out."""
     import llvmlite.binding as llvm
 
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = options.loop_unrolling = True
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization, options.loop_interleaving = True, interleaved
+    options.slp_vectorization = options.loop_unrolling = False
     builder = llvm.create_pass_builder(target_machine(), options)
     builder.getModulePassManager().run(parsed, builder)
 

@@ -1,5 +1,6 @@
 """A lowered graph, ready to run: tables for the driver, memory for its intermediate values."""
 
+import contextlib
 import statistics
 import threading
 import time
@@ -18,6 +19,9 @@ OWN_ARENA = 1 << 16
 #: Elements of work in a plan from which the GIL is released, in a launch from which it is shared out, and in the
 #: launches that are shared out from which threads are woken.
 LONG, SHARED, WORTH_WAKING = 1 << 12, 1 << 15, 3 << 15
+
+
+_AS_IT_IS = contextlib.nullcontext()
 
 
 class Compiled:
@@ -43,7 +47,6 @@ class Compiled:
         self._lock = threading.Lock()
         self._arena = None
         self._keep = []
-        self._blas = sum(launch.cost for launch in launches if launch.blas) >= SHARED
         self._segments = self._built(apart)
         own = 0 < arena <= OWN_ARENA
         if own:
@@ -55,7 +58,7 @@ class Compiled:
             and not self._segments[0].host
             and (own or not arena)
             and not self.threaded
-            and not self._blas
+            and not self._segments[0].blas
         )
         if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
             self._segments[0].plan[10] = len(inputs)
@@ -68,11 +71,7 @@ class Compiled:
             return outs
         with self._lock:
             self._place_arena()
-            if self._blas:
-                with blas.one_thread:
-                    self._run_segments(values, outs)
-            else:
-                self._run_segments(values, outs)
+            self._run_segments(values, outs)
             self._free_arena()
         return outs
 
@@ -103,10 +102,11 @@ class Compiled:
                 if workers:
                     threads.start(workers)
                 operands = arrays if k == 0 else ()
-                status = self._drive(segment.address, *operands)
-                while status is True:  # another thread is in it, outside the lock
-                    time.sleep(0)
+                with blas.one_thread if segment.blas else _AS_IT_IS:
                     status = self._drive(segment.address, *operands)
+                    while status is True:  # another thread is in it, outside the lock
+                        time.sleep(0)
+                        status = self._drive(segment.address, *operands)
                 if status is False:
                     arrays = self._fitted(values, outs)
                     self._run_segments(arrays[: len(values)], outs)
@@ -221,7 +221,8 @@ class Compiled:
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)
         plan[9] = threads.MAILBOX.ctypes.data
-        return _Segment(plan, table, shared >= WORTH_WAKING, self._host_call(host) if host else None)
+        products = sum(launch.cost for launch in run if launch.blas) >= SHARED
+        return _Segment(plan, table, shared >= WORTH_WAKING, products, self._host_call(host) if host else None)
 
     def _kept(self, array):
         self._keep.append(array)
@@ -259,10 +260,10 @@ class Compiled:
 class _Segment:
     """A run of native launches and the host call behind it."""
 
-    __slots__ = ("address", "host", "plan", "shared", "table")
+    __slots__ = ("address", "blas", "host", "plan", "shared", "table")
 
-    def __init__(self, plan, table, shared, host):
-        self.plan, self.table, self.shared, self.host = plan, table, shared, host
+    def __init__(self, plan, table, shared, blas, host):
+        self.plan, self.table, self.shared, self.blas, self.host = plan, table, shared, blas, host
         self.address = plan.ctypes.data
 
 
