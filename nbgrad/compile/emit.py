@@ -6,10 +6,8 @@ strides, addresses and constants are words of the table, so a new size or a new 
 
 from nbgrad import graph
 from nbgrad.compile.nest import load_key
+from nbgrad.compile.source import OUTPUT_SCOPES, Words, Writer, register
 from nbgrad.shapes import size
-
-#: float16 is a form of memory: registers hold float32.
-REGISTER = {"float16": "float32"}
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
 BLOCK = 256
@@ -17,8 +15,6 @@ BLOCK = 256
 NEAR_COST = 8
 #: Terms of one expression.
 LONGEST_SUM = 32
-#: Outputs with an alias scope of their own; further ones share the last.
-OUTPUT_SCOPES = 24
 #: Elements of a row that are accumulated in memory before the next row is read.
 COLUMN_BLOCK = 1024
 
@@ -33,86 +29,36 @@ REDUCTIONS = {
 }
 
 
-class Words:
-    """The table of a launch: integers, numbers, and addresses that are filled in when buffers are known."""
-
-    def __init__(self):
-        self.values, self.addresses = [], []
-
-    def add(self, value):
-        """Index of a new word."""
-        self.values.append(value)
-        return len(self.values) - 1
-
-    def address(self, view, name):
-        """Index of a word that will hold the address of a view's first element."""
-        index = self.add(0)
-        self.addresses.append((index, view, name))
-        return index
-
-
-class Writer:
-    """Lines of source with their indentation."""
-
-    def __init__(self):
-        self.lines, self.level = [], 0
-
-    def line(self, text):
-        """One line at the current level."""
-        self.lines.append("    " * self.level + text)
-
-    def open(self, text):
-        """A line that opens a block."""
-        self.line(text)
-        self.level += 1
-
-    def close(self, levels=1):
-        """Back out of blocks."""
-        self.level -= levels
-
-    def text(self):
-        """The source."""
-        return "\n".join(self.lines) + "\n"
-
-
-class Kernel:
-    """Emitted source of one nest, its names and its words.
+class Body:
+    """The loops of one nest, written line by line.
 
     Attributes
     ----------
-    source : str
-    names : dict
-        Name in the source -> (primitive, dtype name).
-    words : Words
-    rows, inner : int
-        Parallel extent and elements per unit of it, for splitting into chunks.
-    split_words : dict or None
-        Indices of the words that say how a reduction is split; None for elementwise nests.
+    prefix : str
+        Of the names in the source, where several nests share a kernel.
+    words, names, writer
+        As of `Kernel`; shared where the kernel is.
+    first_scope : int
+        Alias scope of the first output.
+    own : dict
+        What was written earlier in the same kernel -> its alias scope.
+    gathers : bool
+        Whether the reductions are over the rows of a kernel that goes row by row.
+    base : dict
+        Pointer -> the name to use in its place.
     """
 
-    def __init__(self, nest, plan, domain, title):
-        self._begin(nest, plan, domain, "", Words(), {}, Writer())
-        w = self.writer
-        w.open("def kernel(args, start, stop):")
-        w.line(f'"""{title}"""')
-        self._declare()
-        if nest.results:
-            self._columns() if nest.columns else self._rows()
-        else:
-            self._map()
-        self.source = w.text()
-
-    def _begin(self, nest, plan, domain, prefix, words, names, writer):
+    def __init__(self, nest, plan, domain, prefix, words, names, writer):
         self.nest, self.plan, self.domain, self.prefix = nest, plan, domain, prefix
         self.words, self.names, self.writer = words, names, writer
         self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
-        self.split_words, self.flat = None, False
         self.first_scope, self.own, self.gathers, self.base = 0, {}, False, {}
-        self.near = ()
+        self.split_words, self.flat, self.near = None, False, ()
 
     # ------------------------------------------------------------ declarations
 
-    def _declare(self):
+    def declare(self):
+        """Extents, pointers, strides and numbers, read from the table."""
         nest, w = self.nest, self.writer
         self.extent = [f"n{self.prefix}{a}" for a in range(len(nest.extents))]
         for a, n in enumerate(nest.extents):
@@ -154,7 +100,7 @@ class Kernel:
         key = node.attrs, node.dtype
         if key not in self.numbers:
             name = f"c{self.prefix}{len(self.numbers)}"
-            dtype = _register(node.dtype)
+            dtype = register(node.dtype)
             self.writer.line(f"{name} = number_{dtype}(args, {self.words.add((node.attrs[0], dtype))})")
             self.numbers[key] = name
         return self.numbers[key]
@@ -295,7 +241,7 @@ class Kernel:
         if primitive.name == "astype":
             source, target = node.inputs[0].dtype, node.dtype
             if target.kind == "b":
-                return f"{texts[0]} != to_{_register(source)}(0)" if source.kind != "b" else texts[0]
+                return f"{texts[0]} != to_{register(source)}(0)" if source.kind != "b" else texts[0]
             if target == "float16" and source.kind != "f":
                 return f"to_float16(to_float32({texts[0]}))"
             return f"to_{target}({texts[0]})"
@@ -573,136 +519,32 @@ class Kernel:
         self.inner = self.length * min(nest.extents[axis], COLUMN_BLOCK)
 
 
-class RowKernel:
-    """Emitted source of several nests that run on a few rows at a time: what one stores, later ones find in cache.
+class Kernel(Body):
+    """Emitted source of one nest, its names and its words.
 
-    before: a launch for the maximum of each row, one for exp and its sum, one for the quotients
-    after:  one launch; for every few rows these three loops
-
-    Parameters
+    Attributes
     ----------
-    parts : list of (Nest, domain, whether its reductions are over the rows)
-    scratch : dict
-        Node -> elements of a row, for what no other launch reads: it has memory for `height` rows of each chunk.
-    rows, grain, height : int
-        Number of rows, rows of a chunk, and rows that go through all nests together.
+    source : str
+    names : dict
+        Name in the source -> (primitive, dtype name).
+    words : Words
+    rows, inner : int
+        Parallel extent and elements per unit of it, for splitting into chunks.
+    split_words : dict or None
+        Indices of the words that say how a reduction is split; None for elementwise nests.
     """
 
-    def __init__(self, parts, plan, scratch, rows, grain, height, title):
-        self.words, self.names, w = Words(), {}, Writer()
-        self.split_words, self.nest, self.rows = None, None, rows
-        self.inner = sum(size(nest.extents) for nest, _, _ in parts) // max(rows, 1)
+    def __init__(self, nest, plan, domain, title):
+        super().__init__(nest, plan, domain, "", Words(), {}, Writer())
+        w = self.writer
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
-        w.line(f"height = word(args, {self.words.add(height)})")
-        w.line(f"chunk = start // word(args, {self.words.add(grain)})")
-        bodies, own, scope, moved = [], {}, 0, []
-        for k, (nest, domain, gathers) in enumerate(parts):
-            body = Kernel.__new__(Kernel)
-            body._begin(nest, plan, domain, f"_{k}_", self.words, self.names, w)
-            body.first_scope, body.own, body.gathers = scope, own, gathers
-            body._declare()
-            for name, operand in body.operands():
-                if operand.view.origin in scratch:
-                    w.line(f"{name}_length = word(args, {self.words.add(scratch[operand.view.origin])})")
-                    moved.append(name)
-                    body.base[name] = f"{name}_here"
-            if gathers:
-                body.start_gathering()
-            for n, operand in enumerate((*nest.stores, *nest.results)):
-                own = {**own, operand.node: min(scope + n, OUTPUT_SCOPES - 1)}
-            scope += len(nest.stores) + len(nest.results)
-            bodies.append(body)
-        w.open("for top in range(start, stop, height):")
-        w.line("bottom = min(top + height, stop)")
-        for name in moved:  # scratch memory begins with the first of these rows
-            w.line(f"{name}_here = at({name}, (chunk * height - top) * {name}_length)")
-        for body in bodies:
-            body.rows_of_block()
+        self.declare()
+        if nest.results:
+            self._columns() if nest.columns else self._rows()
+        else:
+            self._map()
         self.source = w.text()
-
-
-#: Parts that one launch assembles.
-MOST_PARTS = 8
-
-
-class Assembly:
-    """Emitted source of an array made of parts: for each row what lies below, then what is put or added on top.
-
-    before: u; then u[1:-1, 1:-1] += a; then u[2:, 1:-1] += b    after: these three for the first row, the second, ...
-
-    Parameters
-    ----------
-    whole : View
-    below : View or None
-        What the array starts from; without it and without a `number` it is what its memory holds.
-    number : number or None
-    parts : list of (View, spec)
-        With steps of 1.
-    """
-
-    def __init__(self, whole, dtype, below, number, parts, accumulate, title):
-        self.words, self.names, self.split_words, self.nest, w = Words(), {}, None, None, Writer()
-        *outer, width = whole.shape or (1,)
-        last = len(outer)
-        self.rows, self.inner = size(outer), width * (len(parts) + 1)
-        word = lambda value: f"word(args, {self.words.add(value)})"  # noqa: E731
-        w.open("def kernel(args, start, stop):")
-        w.line(f'"""{title}"""')
-        w.line(f"y = pointer_{dtype}(args, {self.words.address(whole, 'store')})")
-        w.line(f"width = {word(width)}")
-        for a in range(1, last):
-            w.line(f"n{a} = {word(outer[a])}")
-        if number is not None:
-            w.line(f"number = number_{_register(dtype)}(args, {self.words.add((number, _register(dtype)))})")
-        views = [("b", below, None)] if below is not None else []
-        views += [(f"x{k}", view, spec) for k, (view, spec) in enumerate(parts)]
-        for name, view, spec in views:
-            w.line(f"{name} = pointer_{dtype}(args, {self.words.address(view, 'load')})")
-            for a, stride in enumerate(view.strides or (1,)):
-                if stride != (1 if a == last else 0):
-                    w.line(f"{name}_s{a} = {word(stride)}")
-            for a, (first, _, count) in enumerate(spec or ()):
-                w.line(f"{name}_a{a} = {word(first)}")
-                w.line(f"{name}_n{a} = {word(count)}")
-        w.open("for row in range(start, stop):")
-        rest = "row"
-        for a in reversed(range(1, last)):
-            w.line(f"i{a} = {rest} % n{a}")
-            w.line(f"q{a} = {rest} // n{a}")
-            rest = f"q{a}"
-        if last:
-            w.line(f"i0 = {rest}")
-        w.line("y_row = at(y, row * width)")
-        if number is not None:
-            w.open("for i in range(width):")
-            w.line("store(y_row, i, number, 0)")
-            w.close()
-        for name, view, spec in views:
-            level, strides = w.level, view.strides or (1,)
-            if spec:
-                inside = [f"i{a} >= {name}_a{a} and i{a} < {name}_a{a} + {name}_n{a}" for a in range(last)]
-                if inside:
-                    w.open(f"if {' and '.join(inside)}:")
-            offset = [
-                f"(i{a} - {name}_a{a}) * {name}_s{a}" if spec else f"i{a} * {name}_s{a}"
-                for a in range(last)
-                if strides[a] != 0
-            ]
-            w.line(f"{name}_row = at({name}, {' + '.join(offset) or 0})")
-            first, count = (f"{name}_a{last} + ", f"{name}_n{last}") if spec else ("", "width")
-            step = {0: "0", 1: "i"}.get(strides[-1], f"i * {name}_s{last}")
-            w.open(f"for i in range({count}):")
-            value = f"load({name}_row, {step})"
-            if spec and accumulate:
-                value = f"load_own(y_row, {first}i, 0) + {value}"
-            w.line(f"store(y_row, {first}i, {value}, 0)")
-            w.close(w.level - level)
-        self.source = w.text()
-
-
-def _register(dtype):
-    return REGISTER.get(str(dtype), str(dtype))
 
 
 def _first(first, dtype):

@@ -7,9 +7,12 @@ import numpy
 
 from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
+from nbgrad.compile.assembly import MOST_PARTS, Assembly
 from nbgrad.compile.fuse import fuse, reads_of
 from nbgrad.compile.memory import plan_arena
+from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
+from nbgrad.compile.source import Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
 from nbgrad.graph import Node
@@ -157,7 +160,7 @@ class _Lowering:
             stores += [o.view.origin for o in (*loops.stores, *loops.results)]
             names += [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)))
-        kernel = emit.RowKernel(parts, self.plan, scratch, unit.rows, grain, height, launch.name)
+        kernel = RowKernel(parts, self.plan, scratch, unit.rows, grain, height, launch.name)
         self._finish(launch, kernel, loads, stores)
         launch.grain, launch.cost = grain, unit.rows * work
         for node, part in gathered.items():
@@ -240,7 +243,7 @@ class _Lowering:
         self.launches.append(launch)
         join = Launch(launch.name + "_join")
         join.source, join.address = launch.source, launch.address
-        join.words = emit.Words()
+        join.words = Words()
         join.words.values = list(words.values)
         join.words.values[at["mode"]] = 2
         final = {id(p): b for b, p in partials.items()}
@@ -311,8 +314,8 @@ class _Lowering:
         views = [self._contiguous(x) for x in node.inputs]
         out = contiguous(self._buffer(node), node.shape)
         names = [f"x{k}" for k in range(len(views))] + ["out"]
-        w = emit.Writer()
-        words = emit.Words()
+        w = Writer()
+        words = Words()
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{primitive.name}"""')
         for name, view, dtype in zip(names, [*views, out], [*dtypes, node.dtype], strict=True):
@@ -391,7 +394,7 @@ class _Lowering:
         if not all(self._product(pair[:2], pair[2], node.dtype) for pair in pairs):
             return False
         launch = Launch("matmul_join")
-        launch.source, launch.address, launch.words = source, address, emit.Words()
+        launch.source, launch.address, launch.words = source, address, Words()
         launch.words.address(out, "store")
         launch.words.address(parts, "load")
         launch.words.add(count)
@@ -426,7 +429,7 @@ class _Lowering:
         whole, name = contiguous(self._buffer(node), node.shape), node.primitive.name
         constant = any(graph.is_constant(self.plan.sources[x].origin) for x, _ in parts)
         steps = {step for _, spec in parts for _, step, count in spec if count > 1}
-        if not parts or constant or steps - {1} or len(parts) > emit.MOST_PARTS or 0 in node.shape:
+        if not parts or constant or steps - {1} or len(parts) > MOST_PARTS or 0 in node.shape:
             if base is not None:
                 self._put(base, whole, name)
             for x, spec in parts:
@@ -437,7 +440,7 @@ class _Lowering:
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
         views = [(self._view(x).broadcast(x.shape), spec) for x, spec in parts]
         launch = Launch(name)
-        kernel = emit.Assembly(whole, node.dtype, below, number, views, accumulate, name)
+        kernel = Assembly(whole, node.dtype, below, number, views, accumulate, name)
         reads = [v.origin for v, _ in views] + ([below.origin] if below else [])
         self._finish(launch, kernel, reads, [whole.origin])
 

@@ -1,7 +1,7 @@
 """Matrix products as launches: BLAS called by its address, on views, transposed ones included."""
 
 from nbgrad import shapes
-from nbgrad.compile.emit import Words
+from nbgrad.compile.source import Words
 
 _PLAIN, _TRANSPOSED = 111, 112  # CBLAS; 101 in the sources below is row-major
 

@@ -10,7 +10,7 @@ Each word is a pair: the kind of its result, and the code that it stands for.
 
 from llvmlite import ir
 
-from nbgrad.compile.emit import OUTPUT_SCOPES
+from nbgrad.compile.source import OUTPUT_SCOPES
 
 
 class Kind:
