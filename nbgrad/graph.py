@@ -14,7 +14,8 @@ from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _KERNELS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernels") + os.sep  # an editable install
-_serial = itertools.count()
+#: Numbers of nodes, in the order in which they were made.
+serials = itertools.count()
 _age = operator.attrgetter("serial")
 
 
@@ -36,7 +37,7 @@ class Node:
         self.value = value
         self.history = history
         self.site = site
-        self.serial = next(_serial)
+        self.serial = next(serials)
         self.info = None
 
     def __repr__(self):

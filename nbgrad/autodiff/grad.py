@@ -214,7 +214,7 @@ class Inputs:
             self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, n.value, True, n.site) for n in originals]
         else:
             self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, None, True, n.site) for n in originals]
-        self.since = next(graph._serial)
+        self.since = next(graph.serials)
         self.arguments = arguments = list(items)
         at = 0
         for p, tree in zip(positions, trees, strict=True):
@@ -369,7 +369,7 @@ class Later:
 
     def __call__(self):
         if self.found is None:
-            start = next(graph._serial)
+            start = next(graph.serials)
             self.found = self.build(self.outputs, self.seeds)
             new = [n for n in graph.topological(self.found, stop=lambda n: n.serial < start) if n.serial > start]
             for i, node in enumerate(new):

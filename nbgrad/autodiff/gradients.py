@@ -128,7 +128,7 @@ def gradients(
     state = graph.state
     previous, state.scope = state.scope, scope
     try:
-        start = next(graph._serial)
+        start = next(graph.serials)
         seeds = _seeds(grad_ys, outputs)
         restore(outputs, stops)
         found = backward.sweep(outputs, seeds, sources, stops=stops, aggregation=aggregation, colocate=colocate)

@@ -10,10 +10,7 @@ from nbgrad.compile.program import Program
 from nbgrad.config import config
 from nbgrad.errors import ArgumentError, describe
 from nbgrad.graph import Node
-from nbgrad.statistics import COUNTERS
-
-#: Arguments and results up to which a fast path is written out.
-FEW = 40
+from nbgrad.runtime import call
 
 
 def jit(fn=None, *, static_argnums=(), static_argnames=()):
@@ -73,37 +70,11 @@ class Trace:
         self.inputs, self.fast, self.settled = (), None, False
 
     def settle(self):
-        """Compile, and write the fast path."""
+        """Compile, and make the fast path: ``fast(*args)`` gives results, or None where an argument does not fit."""
         if config.jit and not self.settled:
             compiled = self.program.compiled()
             self.inputs, self.settled = compiled.inputs, True
-            if compiled.simple and len(self.inputs) <= FEW and len(compiled.outputs) <= FEW:
-                self.fast = self._written(compiled)
-
-    def _written(self, compiled):
-        """``fast(*args)``: the results, or None where an argument does not fit; the driver itself checks them.
-
-        Written out for these arguments and results: loops over them would cost more than a small program.
-        """
-        count = len(self.inputs) - len(self.owners)
-        names = {"drive": compiled._drive, "address": compiled.address, "launches": len(compiled.launches)}
-        names |= {"COUNTERS": COUNTERS, "Array": Array, "Node": Node, "empty": numpy.empty, **self.results.names}
-        lines, values = [], []
-        for k in range(count):
-            values.append(f"a{k}._node.value if type(a{k}) is Array else a{k}")
-        for k, owner in enumerate(self.owners):
-            names[f"p{k}"] = owner
-            values.append(f"p{k}._node.value")
-        for k, (shape, dtype, bucket) in enumerate(compiled.made):
-            names[f"s{k}"], names[f"d{k}"], names[f"b{k}"] = shape, dtype, bucket
-            lines.append(f"o{k} = empty(s{k}, d{k})" if bucket is None else f"o{k} = b{k}.empty(s{k}, d{k})")
-        outs = [f"o{k}" for k in range(len(compiled.made))]
-        lines.append(f"if drive({', '.join(['address', *values, *outs])}) is not None: return None")
-        lines.append("COUNTERS['launches'] += launches")
-        lines.append("return " + self.results.text(lambda k: f"Array(Node(None, (), (), s{k}, d{k}, o{k}))"))
-        source = f"def fast({', '.join(f'a{k}' for k in range(count))}):\n    " + "\n    ".join(lines)
-        exec(source, names)
-        return names["fast"]
+            self.fast = call.builtin(compiled, self.owners, self.results.steps)
 
 
 class Jitted:
@@ -119,12 +90,11 @@ class Jitted:
 
     def __call__(self, *args, **kwargs):
         last = self._last
-        if last is not None and not kwargs and not graph.state.tracked and config.jit:
+        if last is not None and not kwargs and not graph.state.tracked and config._jit:
             if last.fast is not None:
-                if len(args) == len(last.inputs) - len(last.owners):
-                    results = last.fast(*args)
-                    if results is not None:
-                        return results
+                results = last.fast(*args)
+                if results is not None:
+                    return results
             else:
                 values = [a._node.value if type(a) is Array else a for a in args]
                 values += [p._node.value for p in last.owners]
@@ -227,51 +197,60 @@ class Lowered:
 
 
 class Results:
-    """How results are made of the arrays of a program: an expression in which their structure is written out."""
+    """How results are made of the arrays of a program.
+
+    Attributes
+    ----------
+    outputs : list of Node
+        The arrays of the results, in order.
+    steps : list of (kind, detail)
+        How the nest is made on a stack: `nbgrad.runtime.call` knows the kinds.
+    """
 
     def __init__(self, result):
-        self.outputs, self._others = [], []
-        self._parts = self._expression(result)
-        self._make = eval(f"lambda arrays: {self.text('leaf(arrays[{}])'.format)}", {**self.names, "leaf": _leaf})
-
-    @property
-    def names(self):
-        """What the expression refers to."""
-        return {"others": self._others}
-
-    def text(self, leaf):
-        """The expression; ``leaf(k)`` is the text of array number k."""
-        return "".join(leaf(p) if isinstance(p, int) else p for p in self._parts)
+        self.outputs, self.steps = [], []
+        self._add(result)
 
     def __call__(self, arrays):
-        return self._make(arrays)
+        stack = []
+        for kind, detail in self.steps:
+            if kind == call.ARRAY:
+                stack.append(_leaf(arrays[detail]))
+            elif kind == call.OBJECT:
+                stack.append(detail)
+            else:
+                make, count = detail if kind == call.OTHER else (_NESTS[kind], detail)
+                parts = stack[len(stack) - count :]
+                del stack[len(stack) - count :]
+                stack.append(make(parts))
+        return stack[0]
 
-    def _expression(self, value):
-        """Texts, and numbers for the arrays between them."""
+    def _add(self, value):
+        """Steps for a value, inner parts first."""
+        kind, parts = call.OBJECT, ()
         if isinstance(value, (Array, numpy.ndarray, numpy.generic)):
             self.outputs.append(graph.node_of(value, "jit", "result"))
-            return [len(self.outputs) - 1]
-        if type(value) is tuple:
-            return ["(", *self._joined(value, ", "), ")"]
-        if type(value) is list:
-            return ["[", *self._joined(value, ", "), "]"]
-        if type(value) is dict:
-            keys = self._other(list(value))
-            parts = ["{"]
-            for k, v in enumerate(value.values()):
-                parts += [f"{keys}[{k}]: ", *self._expression(v), ", "]
-            return [*parts, "}"]
-        leaves, structure = trees.flatten(value)
-        if structure is not None and not (len(leaves) == 1 and leaves[0] is value):
-            return [f"{self._other(structure)}.unflatten([", *self._joined(leaves, ", "), "])"]
-        return [self._other(value)]
+            self.steps.append((call.ARRAY, len(self.outputs) - 1))
+            return
+        if type(value) in (tuple, list):
+            kind, parts = call.TUPLE if type(value) is tuple else call.LIST, value
+            detail = len(value)
+        elif type(value) is dict:
+            kind, parts = call.DICT, [part for item in value.items() for part in item]
+            detail = len(parts)
+        else:
+            leaves, structure = trees.flatten(value)
+            if structure is not None and not (len(leaves) == 1 and leaves[0] is value):
+                kind, parts = call.OTHER, leaves
+                detail = functools.partial(trees.unflatten, structure), len(leaves)
+            else:
+                detail = value
+        for part in parts:
+            self._add(part)
+        self.steps.append((kind, detail))
 
-    def _joined(self, values, comma):
-        return [part for v in values for part in (*self._expression(v), comma)]
 
-    def _other(self, value):
-        self._others.append(value)
-        return f"others[{len(self._others) - 1}]"
+_NESTS = {call.TUPLE: tuple, call.LIST: list, call.DICT: lambda parts: dict(zip(parts[::2], parts[1::2], strict=True))}
 
 
 def _leaf(value):

@@ -12,7 +12,7 @@ from nbgrad import shapes
 from nbgrad.config import config
 from nbgrad.runtime import blas, driver, pool, threads
 from nbgrad.runtime.driver import PATCH_WORDS, PLAN_WORDS
-from nbgrad.statistics import COUNTERS
+from nbgrad.statistics import COUNTERS, LAUNCHES
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
 OWN_ARENA = 1 << 16
@@ -66,7 +66,6 @@ class Compiled:
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
         outs = [_empty(s, d) if bucket is None else bucket.empty(s, d) for s, d, bucket in self.made]
-        COUNTERS["launches"] += len(self.launches)
         if self.simple and self._drive(self.address, *values, *outs) is None:
             return outs
         with self._lock:
@@ -112,6 +111,7 @@ class Compiled:
                     self._run_segments(arrays[: len(values)], outs)
                     return
             if segment.host:
+                COUNTERS["launches"] += 1
                 segment.host(arrays)
             if times is not None:
                 times.append(time.perf_counter() - start)
@@ -220,7 +220,7 @@ class Compiled:
             plan[5:7] = len(patches) // PATCH_WORDS, patches.ctypes.data
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)
-        plan[9] = threads.MAILBOX.ctypes.data
+        plan[9], plan[11] = threads.MAILBOX.ctypes.data, LAUNCHES.ctypes.data
         products = sum(launch.cost for launch in run if launch.blas) >= SHARED
         return _Segment(plan, table, shared >= WORTH_WAKING, products, self._host_call(host) if host else None)
 

@@ -9,7 +9,7 @@ Tables (index: meaning)
 
 plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
          7 release the GIL, 8 workers that are wanted, 9 -> mailbox,
-         10 first array that is nobody's to write once the plan is done
+         10 first array that is nobody's to write once the plan is done, 11 -> count of launches
 mailbox  0 in use, 1 -> plan, 2 open: the plan may be entered, 3 workers inside, 4 a semaphore
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
 launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks,
@@ -21,172 +21,24 @@ import ctypes
 
 import numpy
 
-from nbgrad.kernels._intrinsics import Emission, Intrinsic
+from nbgrad.runtime.intrinsics import (
+    acquire_gil,
+    integer,
+    post,
+    read,
+    read32,
+    read_shared,
+    release_gil,
+    run_kernel,
+    sleep,
+    swap,
+    take_ticket,
+    wait,
+    write,
+    yield_core,
+)
 
-PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS, MAILBOX_WORDS = 11, 9, 3, 12
-
-
-# ---------------------------------------------------------------- memory and C calls, as words
-
-
-def _word(*_):
-    return "int64"
-
-
-def _nothing(*_):
-    return None
-
-
-def _pointer(builder, address, width=64):
-    from llvmlite import ir
-
-    return builder.inttoptr(address, ir.IntType(width).as_pointer())
-
-
-@Intrinsic
-def read():
-    """The 64-bit word at an address."""
-    return Emission("read", _word, lambda builder, context, types, a: builder.load(_pointer(builder, a)), 1)
-
-
-@Intrinsic
-def read32():
-    """The 32-bit word at an address."""
-
-    def emit(builder, context, types, a):
-        from llvmlite import ir
-
-        return builder.sext(builder.load(_pointer(builder, a, 32)), ir.IntType(64))
-
-    return Emission("read32", _word, emit, 1)
-
-
-@Intrinsic
-def read_shared():
-    """The word at an address that other threads write."""
-
-    def emit(builder, context, types, a):
-        return builder.load_atomic(_pointer(builder, a), "seq_cst", 8)
-
-    return Emission("read_shared", _word, emit, 1)
-
-
-@Intrinsic
-def write():
-    """Write a word that other threads may read."""
-
-    def emit(builder, context, types, a, value):
-        builder.store_atomic(value, _pointer(builder, a), "seq_cst", 8)
-
-    return Emission("write", _nothing, emit, 2)
-
-
-@Intrinsic
-def take_ticket():
-    """Add to a shared word; returns what it was."""
-
-    def emit(builder, context, types, a, value):
-        return builder.atomic_rmw("add", _pointer(builder, a), value, "seq_cst")
-
-    return Emission("take_ticket", _word, emit, 2)
-
-
-@Intrinsic
-def swap():
-    """Write a shared word; returns what it was."""
-
-    def emit(builder, context, types, a, value):
-        return builder.atomic_rmw("xchg", _pointer(builder, a), value, "seq_cst")
-
-    return Emission("swap", _word, emit, 2)
-
-
-@Intrinsic
-def run_kernel():
-    """Call a kernel by its address: code, words, start, stop."""
-
-    def emit(builder, context, types, code, words, start, stop):
-        from llvmlite import ir
-
-        word = ir.IntType(64)
-        kernel = ir.FunctionType(ir.VoidType(), [word.as_pointer(), word, word]).as_pointer()
-        builder.call(builder.inttoptr(code, kernel), [_pointer(builder, words), start, stop])
-
-    return Emission("run_kernel", _nothing, emit, 4)
-
-
-def _c_function(name, arguments, returns):
-    """A C function of 64-bit words."""
-
-    def emit(builder, context, types, *args):
-        from llvmlite import ir
-
-        word = ir.IntType(64)
-        found = builder.module.globals.get(name)
-        if found is None:
-            ty = ir.FunctionType(word if returns else ir.VoidType(), [word] * arguments)
-            found = ir.Function(builder.module, ty, name)
-        out = builder.call(found, args)
-        return out if returns else None
-
-    return Emission(name, _word if returns else _nothing, emit, arguments)
-
-
-@Intrinsic
-def integer():
-    """The C integer in a Python int."""
-    return _c_function("PyLong_AsLongLong", 1, True)
-
-
-@Intrinsic
-def release_gil():
-    """PyEval_SaveThread."""
-    return _c_function("PyEval_SaveThread", 0, True)
-
-
-@Intrinsic
-def acquire_gil():
-    """PyEval_RestoreThread."""
-    return _c_function("PyEval_RestoreThread", 1, False)
-
-
-@Intrinsic
-def yield_core():
-    """Let another thread have the core."""
-    import sys
-
-    return _c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", 0, True)
-
-
-def _on_linux(name, otherwise):
-    """A function of an unnamed semaphore, which only Linux has."""
-    import sys
-
-    if sys.platform.startswith("linux"):
-        return _c_function(name, 1, True)
-    from llvmlite import ir
-
-    return Emission(name, _word, lambda *_: ir.Constant(ir.IntType(64), otherwise), 1)
-
-
-@Intrinsic
-def post():
-    """Wake a worker."""
-    return _on_linux("sem_post", 0)
-
-
-@Intrinsic
-def wait():
-    """Sleep until there is work; 1 where that cannot be told."""
-    return _on_linux("sem_wait", 1)
-
-
-@Intrinsic
-def sleep():
-    """Sleep for some microseconds or a little longer."""
-    import sys
-
-    return _c_function("SwitchToThread" if sys.platform == "win32" else "usleep", 1, True)
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS, MAILBOX_WORDS = 12, 9, 3, 12
 
 
 # ---------------------------------------------------------------- the texts that are compiled
@@ -259,33 +111,29 @@ def matches(array, expected, ndarray):
     return True
 
 
-def drive(context, argv, count):
-    """``drive(plan, *arrays)``: None when done, False when an array does not fit, True when the plan is busy.
+def fits(plan, values, first, stop, ndarray):
+    """Whether arrays number `first` up to `stop` are what a plan expects; `values` are the addresses of all."""
+    table = read(plan + 16)
+    for k in range(first, stop):  # noqa: SIM110 - this text is compiled
+        if not matches(read(values + 8 * k), table + 32 * k, ndarray):
+            return False
+    return True
 
-    `context` is an ndarray object with the words None, True, False, numpy.ndarray.
-    """
-    words = read(context + 16)
-    plan = integer(read(argv))
-    if read(plan) != 0:
-        return new_reference(read(words + 8))
-    arrays, table = read(plan + 8), read(plan + 16)
-    if count - 1 != arrays:
-        return new_reference(read(words + 16))
-    ndarray = read(words + 24)
-    for k in range(arrays):
-        if not matches(read(argv + 8 + 8 * k), table + 32 * k, ndarray):
-            return new_reference(read(words + 16))
+
+def execute(plan, values):
+    """Do a plan that nobody is busy with, on arrays that fit."""
+    write(read(plan + 88), read(read(plan + 88)) + read(plan + 24))
     patches = read(plan + 48)
     for k in range(read(plan + 40)):
         patch = patches + 24 * k
-        data = read(read(argv + 8 + 8 * read(patch)) + 16)
+        data = read(read(values + 8 * read(patch)) + 16)
         write(read(patch + 8), data + read(patch + 16))
-    for k in range(read(plan + 80), arrays):  # the flag WRITEABLE, 0x400
-        array = read(argv + 8 + 8 * k)
+    for k in range(read(plan + 80), read(plan + 8)):  # the flag WRITEABLE, 0x400
+        array = read(values + 8 * k)
         write(array + 64, read(array + 64) & -1025)
     if read(plan + 56) == 0:
         run_alone(plan)
-        return new_reference(read(words))
+        return 0
     write(plan, 1)
     wanted, mailbox = read(plan + 64), read(plan + 72)
     state = release_gil()
@@ -308,6 +156,21 @@ def drive(context, argv, count):
         write(mailbox, 0)
     acquire_gil(state)
     write(plan, 0)
+    return 0
+
+
+def drive(context, argv, count):
+    """``drive(plan, *arrays)``: None when done, False when an array does not fit, True when the plan is busy.
+
+    `context` is an ndarray object with the words None, True, False, numpy.ndarray.
+    """
+    words = read(context + 16)
+    plan = integer(read(argv))
+    if read(plan) != 0:
+        return new_reference(read(words + 8))
+    if count - 1 != read(plan + 8) or not fits(plan, argv + 8, 0, count - 1, read(words + 24)):
+        return new_reference(read(words + 16))
+    execute(plan, argv + 8)
     return new_reference(read(words))
 
 
@@ -336,16 +199,12 @@ class _MethodDef(ctypes.Structure):
 
 
 _METH_FASTCALL = 0x80
-_alive = []
 
 
-def _singletons():
-    """The words None, True, False, ndarray: objects that live as long as the process."""
-    words = numpy.array([id(None), id(True), id(False), id(numpy.ndarray)], numpy.int64)
-    _alive.append(words)
-    return words
+#: Addresses of objects that live as long as the process.
+SINGLETONS = id(None), id(True), id(False), id(numpy.ndarray)
 
-
+_methods = {}
 _functions = {}
 
 
@@ -353,16 +212,24 @@ def builtin(function):
     """A text of this module as a Python built-in: `drive` or `serve`."""
     found = _functions.get(function)
     if found is None:
-        from nbgrad.compile.native import function_address
-
-        found = _functions[function] = _wrapped(function_address(function, 3), function)
+        found = _functions[function] = method(function, numpy.array(SINGLETONS, numpy.int64))
     return found
 
 
-def _wrapped(address, function):
-    """`address` as a method of the array of singletons, which it gets as its first argument."""
-    definition = _MethodDef(function.__name__.encode(), address, _METH_FASTCALL, None)
-    _alive.append(definition)
+def method(text, words, keep=()):
+    """A compiled text of (context, argv, count) as a built-in method of words, which keeps them and `keep` alive."""
+    definition = _methods.get(text)
+    if definition is None:
+        from nbgrad.compile.native import function_address
+
+        address = function_address(text, 3)
+        definition = _methods[text] = _MethodDef(text.__name__.encode(), address, _METH_FASTCALL, None)
+    context = words.view(_Words)
+    context.keep = words, keep
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    return make(ctypes.addressof(definition), _singletons(), None)
+    return make(ctypes.addressof(definition), context, None)
+
+
+class _Words(numpy.ndarray):
+    """Words that keep alive what they point to."""
