@@ -26,7 +26,8 @@ class Assembly:
         self.words, self.names, self.split_words, self.nest, w = Words(), {}, None, None, Writer()
         *outer, width = whole.shape or (1,)
         last = len(outer)
-        self.rows, self.inner = size(outer), width * (len(parts) + 1)
+        moved = size(whole.shape) * (below is not None or number is not None) + sum(size(v.shape) for v, _ in parts)
+        self.rows, self.inner = size(outer), max(1, moved // (2 * max(size(outer), 1)))  # copying is light work
         word = lambda value: f"word(args, {self.words.add(value)})"  # noqa: E731
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')

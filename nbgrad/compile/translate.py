@@ -363,12 +363,25 @@ class _Scope:
         return Value(BOOL, total)
 
     def _BoolOp(self, node):
-        join = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
-        total = None
-        for v in node.values:  # both sides are evaluated: texts have no side effects
-            truth = self._truth(self.value(v))
-            total = truth if total is None else join(total, truth)
-        return Value(BOOL, total)
+        """Without branches where only values are looked at, so that loops vectorise; calls wait for their turn."""
+        both = isinstance(node.op, ast.And)
+        b = self.builder
+        total = self._truth(self.value(node.values[0]))
+        if not any(isinstance(n, ast.Call) for v in node.values[1:] for n in ast.walk(v)):
+            for v in node.values[1:]:
+                total = (b.and_ if both else b.or_)(total, self._truth(self.value(v)))
+            return Value(BOOL, total)
+        slot, end = self._alloca(BOOL), b.append_basic_block("decided")
+        b.store(total, slot)
+        for v in node.values[1:]:
+            further = b.append_basic_block("further")
+            b.cbranch(total, *((further, end) if both else (end, further)))
+            b.position_at_end(further)
+            total = self._truth(self.value(v))
+            b.store(total, slot)
+        b.branch(end)
+        b.position_at_end(end)
+        return Value(BOOL, b.load(slot))
 
     def _IfExp(self, node):
         test = self._truth(self.value(node.test))

@@ -18,7 +18,7 @@ from nbgrad.statistics import COUNTERS, LAUNCHES
 OWN_ARENA = 1 << 16
 #: Elements of work in a plan from which the GIL is released, in a launch from which it is shared out, and in the
 #: launches that are shared out from which threads are woken.
-LONG, SHARED, WORTH_WAKING = 1 << 12, 1 << 15, 3 << 15
+LONG, SHARED, WORTH_WAKING = 1 << 12, 1 << 14, 3 << 13
 
 
 _AS_IT_IS = contextlib.nullcontext()
@@ -60,6 +60,9 @@ class Compiled:
             and not self.threaded
             and not self._segments[0].blas
         )
+        alone = not any(s.host or s.blas for s in self._segments)
+        for segment in self._segments:  # a library with threads of its own needs the cores in between
+            segment.plan[12] = driver.SPINS if alone else 0
         if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
             self._segments[0].plan[10] = len(inputs)
 

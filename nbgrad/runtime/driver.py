@@ -9,8 +9,10 @@ Tables (index: meaning)
 
 plan     0 busy, 1 arrays, 2 -> arrays table, 3 launches, 4 -> launches table, 5 patches, 6 -> patches table,
          7 release the GIL, 8 workers that are wanted, 9 -> mailbox,
-         10 first array that is nobody's to write once the plan is done, 11 -> count of launches
-mailbox  0 in use, 1 -> plan, 2 open: the plan may be entered, 3 workers inside, 4 a semaphore
+         10 first array that is nobody's to write once the plan is done, 11 -> count of launches,
+         12 turns for which workers then wait awake
+mailbox  0 in use, 1 -> plan, 2 open: the plan may be entered, 3 workers inside, 4-7 a semaphore,
+         8 turns for which workers wait awake
 array    0 dtype object, 1 rank, 2 -> extents, 3 unused
 launch   0 code, 1 -> words, 2 extent, 3 grain, 4 chunks taken, 5 chunks done, 6 chunks,
          7 split over threads, 8 chunks taken by workers
@@ -24,6 +26,7 @@ import numpy
 from nbgrad.runtime.intrinsics import (
     acquire_gil,
     integer,
+    pause,
     post,
     read,
     read32,
@@ -33,12 +36,15 @@ from nbgrad.runtime.intrinsics import (
     sleep,
     swap,
     take_ticket,
+    try_wait,
     wait,
     write,
     yield_core,
 )
 
-PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS, MAILBOX_WORDS = 12, 9, 3, 12
+#: Turns (of some 20 to 50 ns) for which a worker waits awake for the next plan: to be woken takes as long.
+SPINS = 3000
+PLAN_WORDS, LAUNCH_WORDS, PATCH_WORDS, MAILBOX_WORDS = 13, 9, 3, 12
 
 
 # ---------------------------------------------------------------- the texts that are compiled
@@ -146,6 +152,7 @@ def execute(plan, values):
             write(launches + 72 * k + 40, 0)
             write(launches + 72 * k + 64, 0)
         write(mailbox + 8, plan)
+        write(mailbox + 64, read(plan + 96))
         write(mailbox + 16, 1)
         for _ in range(wanted):
             post(mailbox + 32)
@@ -179,7 +186,11 @@ def serve(context, argv, count):
     mailbox = integer(read(argv))
     state = release_gil()
     while read_shared(mailbox) >= 0:
-        if wait(mailbox + 32) == 1:
+        turns = 0
+        while turns < read_shared(mailbox + 64) and try_wait(mailbox + 32) & 0xFFFFFFFF != 0:
+            pause()
+            turns += 1
+        if turns >= read_shared(mailbox + 64) and wait(mailbox + 32) == 1:
             sleep(50)
         take_ticket(mailbox + 24, 1)
         if read_shared(mailbox + 16) != 0:

@@ -156,6 +156,32 @@ def wait():
 
 
 @Intrinsic
+def try_wait():
+    """Take a token of the semaphore; 0 if there was one."""
+    return _on_linux("sem_trywait", 1)
+
+
+@Intrinsic
+def pause():
+    """Tell the core that this is a spinning loop."""
+
+    def emit(builder, context, types):
+        import platform
+
+        from llvmlite import ir
+
+        void, kind = ir.VoidType(), platform.machine()
+        if kind in ("x86_64", "AMD64"):
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(void, [])), [])
+        elif kind in ("aarch64", "arm64"):
+            number = ir.IntType(32)
+            hint = builder.module.declare_intrinsic("llvm.aarch64.hint", (), ir.FunctionType(void, [number]))
+            builder.call(hint, [number(1)])
+
+    return Emission("pause", _nothing, emit, 0)
+
+
+@Intrinsic
 def sleep():
     """Sleep for some microseconds or a little longer."""
     import sys

@@ -1,5 +1,7 @@
 """The driver: what it takes from a caller, what it refuses, and how it stands being called from several threads."""
 
+import ctypes
+import itertools
 import multiprocessing
 import os
 import threading
@@ -9,7 +11,10 @@ import pytest
 
 import nbgrad as ng
 import nbgrad.numpy as nx
+from nbgrad.compile.native import function_address
 from nbgrad.runtime import driver
+from nbgrad.runtime import threads as workers
+from nbgrad.runtime.intrinsics import read, take_ticket
 
 
 def double(x):
@@ -249,3 +254,40 @@ def test_the_driver_refuses_what_is_not_an_ndarray():
         assert drive(compiled.address, bad, out) is False
     assert drive(compiled.address, X) is False
     assert drive(compiled.address) is False
+
+
+def test_workers_go_on_taking_part_after_programs_without_them(settings):
+    shared, alone = ng.jit(lambda x: nx.sum(nx.exp(x) * nx.tanh(x))), ng.jit(lambda x: x * 2.0)
+    big, small = numpy.linspace(-1.0, 1.0, 1 << 17), numpy.ones(1 << 13)
+    settings.threads = 2
+    expected = float(shared(big))
+    plan = shared._last.program._compiled._segments[0].plan
+    assert plan[7] == plan[8] == 1
+    for threads in (1, 2):
+        settings.threads = threads
+        alone(small)
+        assert float(shared(big)) == expected
+        assert workers.MAILBOX[0] == 0  # free for the next program
+
+
+def test_what_comes_after_and_and_or_waits_for_its_turn():
+    def both(a, b, c):
+        if read(a) != 0 and take_ticket(b, 1) != 0 and take_ticket(c, 1) != 0:
+            return 1
+        return 0
+
+    def either(a, b, c):
+        if read(a) != 0 or take_ticket(b, 1) != 0 or take_ticket(c, 1) != 0:
+            return 1
+        return 0
+
+    for text in (both, either):
+        native = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(function_address(text, 3))
+        for values in itertools.product((0, 1), repeat=3):
+            words = numpy.array(values, numpy.int64)
+            a, b, c = (words.ctypes.data + 8 * k for k in range(3))
+            x, y, z = map(bool, values)
+            assert native(a, b, c) == ((x and y and z) if text is both else (x or y or z))
+            second = x if text is both else not x
+            third = second and (y if text is both else not y)
+            assert list(words - values) == [0, int(second), int(third)]
