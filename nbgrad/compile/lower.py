@@ -140,7 +140,7 @@ class _Lowering:
         grain = max(1, chunk // max(work, 1))
         if any(shapes.size(n.shape) > 1 for n in unit.gathered):
             grain = max(grain, 16)  # each chunk has a part as long as a row
-        chunks, height = -(-unit.rows // grain), min(unit.height, grain)
+        chunks, height = -(-unit.rows // grain), min(unit.height(self.plan), grain)
         scratch = {}
         for node, within in unit.made.items():
             if within and self.plan.stored[node] and node not in self.buffers and readers.get(node) == {unit}:

@@ -14,8 +14,8 @@ from nbgrad.compile.simplify import made
 
 #: Reductions that may be taken in two steps.
 _STEPS = ("sum", "prod", "max", "min")
-#: Elements of the rows that go through all groups together.
-BLOCK = 2048
+#: Bytes of the rows that go through all groups together: a part of the fastest cache.
+BLOCK = 1 << 13
 #: Groups of a program from which it is left as it is: the search is quadratic.
 LONGEST = 4000
 
@@ -49,10 +49,16 @@ class Rows:
         """Elements of a row."""
         return shapes.size(self.domain[i] for i in self.axes)
 
-    @property
-    def height(self):
-        """Rows that go through all groups together: what fits into the fastest cache."""
-        return max(1, BLOCK // max(self.length, 1))
+    def height(self, plan):
+        """Rows that go through all groups together: what they read and write fits into the fastest cache."""
+        whole, widths = self.rows * self.length, {}
+        for group in self.groups:
+            for x in (*reads_of(plan, group), *(n for n in group.nodes if plan.stored[n])):
+                origin = plan.sources[x].origin
+                in_memory = plan.stored.get(origin, not graph.is_constant(origin))
+                if in_memory and shapes.size(origin.shape) >= whole:
+                    widths[origin] = origin.dtype.itemsize
+        return max(1, BLOCK // max(self.length * sum(widths.values()), 1))
 
     def inner(self, group):
         """The axes of a group that lie within a row."""
