@@ -7,8 +7,9 @@ decomposition.
 
 import numpy
 
-from nbgrad import graph
+from nbgrad import graph, shapes
 from nbgrad.errors import ShapeError, describe
+from nbgrad.kernels._memory import get, put_at
 from nbgrad.kernels.shape import sum_to, transpose
 from nbgrad.primitive import structural
 
@@ -16,8 +17,6 @@ from nbgrad.primitive import structural
 @structural("array", reference=numpy.matmul)
 def matmul(x1, x2):
     """Product over the last axis of x1 and the last but one of x2, both at least 2-d; leading axes broadcast."""
-    from nbgrad import shapes
-
     lead = shapes.broadcast([x1.shape[:-2], x2.shape[:-2]])
     if lead is None or x1.shape[-1] != x2.shape[-2]:
         raise ShapeError(
@@ -48,8 +47,6 @@ def square(call, x):
 
 def _equation(call, x1, x2):
     """Shape and dtype of the solutions of x1 y = x2, both at least 2-d."""
-    from nbgrad import shapes
-
     n, lead = square(call, x1), shapes.broadcast([x1.shape[:-2], x2.shape[:-2]])
     if lead is None or x2.shape[-2] != n:
         raise ShapeError(
@@ -59,13 +56,18 @@ def _equation(call, x1, x2):
     return (*lead, n, x2.shape[-1]), x2.dtype
 
 
-def _solve_triangular(x1, x2, lower, transposed):
-    from nbgrad.runtime import blas
+def _by(name):
+    """A function of `nbgrad.runtime.triangular`, which is imported when it is called."""
 
-    return blas.solve_triangular(x1, x2, lower, transposed)
+    def reference(*operands, **attrs):
+        from nbgrad.runtime import triangular
+
+        return getattr(triangular, name)(*operands, **attrs)
+
+    return reference
 
 
-@structural("array", reference=numpy.linalg.cholesky)
+@structural("array", reference=_by("cholesky"))
 def cholesky(x):
     """The lower triangular L with L L^T = x; only the lower triangle of x is read."""
     square("cholesky", x)
@@ -74,12 +76,67 @@ def cholesky(x):
 
 @cholesky.vjp
 def cholesky_vjp(g, y):
-    n = y.shape[-1]
-    halved = numpy.tri(n, dtype=y.dtype) - numpy.eye(n, dtype=y.dtype) / 2
-    p = matmul(swap_last(y), g) * graph.Array(graph.leaf(halved))
-    left = solve_triangular(y, p, lower=True, transposed=True)
-    both = swap_last(solve_triangular(y, swap_last(left), lower=True, transposed=True))
-    return (both + swap_last(both)) * 0.5
+    return cholesky_pullback(y, g)
+
+
+@structural("array", reference=_by("cholesky_pullback"))
+def cholesky_pullback(x1, x2):
+    """The cotangent of a matrix whose Cholesky factor is x1 with the cotangent x2; lower triangles are read."""
+    return x1.shape, x1.dtype
+
+
+def small(node):
+    """Matrices that stay in the nearest caches: for each the extent; larger ones are for the library."""
+    n = node.shape[-1]
+    count = shapes.size(node.shape[:-2])
+    return ((n,), count if n else 0, count * n**3) if n <= 256 else None
+
+
+@cholesky_pullback.array_kernel(small)
+def cholesky_pullback_kernel(factor, cotangent, out, n, start, stop):
+    # row by row from the last one, the level-2 algorithm of Murray 2016, section 4.2
+    for matrix in range(start, stop):
+        first = matrix * n * n
+        for at in range(first, first + n * n):
+            put_at(out, at, get(cotangent, at))
+        for row in range(n):
+            j = first + (n - 1 - row) * n
+            d = get(factor, j + n - 1 - row)
+            own = get(out, j + n - 1 - row)
+            for later in range(n - row, n):
+                at = first + later * n + n - 1 - row
+                t = get(out, at) / d
+                put_at(out, at, t)
+                own = own - t * get(factor, at)
+            put_at(out, j + n - 1 - row, own / d)
+            for k in range(n - 1 - row):
+                put_at(out, j + k, get(out, j + k) - own / d * get(factor, j + k))
+            for later in range(n - row, n):
+                i = first + later * n
+                t = get(out, i + n - 1 - row)
+                for k in range(n - 1 - row):
+                    put_at(out, i + k, get(out, i + k) - t * get(factor, j + k))
+                for k in range(n - 1 - row):
+                    put_at(out, j + k, get(out, j + k) - t * get(factor, i + k))
+        for i in range(n):
+            for k in range(i + 1):
+                half = get(out, first + i * n + k) / 2
+                put_at(out, first + i * n + k, half)
+                put_at(out, first + k * n + i, half)
+
+
+@cholesky_pullback.vjp
+def cholesky_pullback_vjp(g, x1, x2, y):
+    """Of y = (X + X^T) / 2 with X = L^-T P L^-1, and P the lower triangle of L^T x2 with its diagonal halved."""
+    n = x1.shape[-1]
+    lower = numpy.tri(n, dtype=y.dtype)
+    below, halved = (graph.Array(graph.leaf(m)) for m in (lower, lower - numpy.eye(n, dtype=y.dtype) / 2))
+    factor = x1 * below
+    symmetric = (g + swap_last(g)) * 0.5
+    half = solve_triangular(x1, symmetric, lower=True, transposed=False)
+    inner = halved * solve_triangular(x1, swap_last(half), lower=True, transposed=False)
+    outer = matmul(x2 * below, swap_last(inner)) - 2.0 * matmul(y, swap_last(half))
+    return outer * below, matmul(factor, inner) * below
 
 
 @structural("array", reference=numpy.linalg.solve)
@@ -94,10 +151,43 @@ def solve_vjp(g, x1, x2, y):
     return sum_to(-matmul(back, swap_last(y)), x1.shape), sum_to(back, x2.shape)
 
 
-@structural("array", reference=_solve_triangular)
+@structural("array", reference=_by("solve_triangular"))
 def solve_triangular(x1, x2, *, lower, transposed):
     """y with x1 y = x2, or x1^T y = x2, where only the lower or the upper triangle of x1 is read."""
     return _equation("solve_triangular", x1, x2)
+
+
+def small_and_one(node):
+    """One right-hand side for each small matrix: its extent, lower or upper, transposed or not."""
+    a, b = node.inputs
+    if a.shape[:-2] != b.shape[:-2] or b.shape[-1] != 1 or node.dtype.kind != "f":
+        return None
+    attrs, layout = dict(node.attrs), small(a)
+    if layout is None:
+        return None
+    (n,), count, _ = layout
+    return (n, int(attrs["lower"]), int(attrs["transposed"])), count, count * n * n
+
+
+@solve_triangular.array_kernel(small_and_one)
+def solve_triangular_kernel(a, b, out, n, lower, transposed, start, stop):
+    for matrix in range(start, stop):
+        first = matrix * n
+        for i in range(n):
+            put_at(out, first + i, get(b, first + i))
+        for step in range(n):
+            row = step if lower != transposed else n - 1 - step
+            low, high = (0, row) if lower else (row + 1, n)
+            at, own = (first + row) * n, get(out, first + row)
+            if transposed:
+                own = own / get(a, at + row)
+                for j in range(low, high):
+                    put_at(out, first + j, get(out, first + j) - own * get(a, at + j))
+                put_at(out, first + row, own)
+            else:
+                for j in range(low, high):
+                    own = own - get(a, at + j) * get(out, first + j)
+                put_at(out, first + row, own / get(a, at + row))
 
 
 @solve_triangular.vjp

@@ -267,8 +267,8 @@ class _Lowering:
             handler(self, node)
         elif node.primitive.name in ("set_slice", "add_slices"):
             self._changed(node, group)
-        elif node.primitive.layout is not None:
-            self._array_kernel(node)
+        elif node.primitive.layout is not None and (layout := node.primitive.layout(node)) is not None:
+            self._array_kernel(node, *layout)
         elif node.primitive.kind == "view":  # a reshape that no strides can express
             below = self._view(node.inputs[0])
             target = View(self._buffer(node), 0, below.shape, shapes.contiguous_strides(below.shape))
@@ -293,6 +293,8 @@ class _Lowering:
         launch.operands = (*views, out)
         launch.host = node.primitive.reference, dict(node.attrs)
         launch.total = 1
+        if len(node.shape) > 1:  # equations of matrices
+            launch.cost = max(shapes.size(x.shape[-2:]) for x in node.inputs) * node.shape[-2]
         self.launches.append(launch)
 
     def _contiguous(self, x):
@@ -306,11 +308,10 @@ class _Lowering:
         self._put(x, fresh, "contiguous")
         return fresh
 
-    def _array_kernel(self, node):
+    def _array_kernel(self, node, extents, total, work):
         """A launch of the primitive's own array kernel."""
         primitive = node.primitive
         dtypes = [str(x.dtype) for x in node.inputs]
-        extents, total, work = primitive.layout(node)
         views = [self._contiguous(x) for x in node.inputs]
         out = contiguous(self._buffer(node), node.shape)
         names = [f"x{k}" for k in range(len(views))] + ["out"]

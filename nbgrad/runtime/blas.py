@@ -1,4 +1,4 @@
-"""Addresses of the CBLAS functions of the OpenBLAS that NumPy brings along: one library, one thread pool."""
+"""Addresses of the BLAS and LAPACK functions of the OpenBLAS that NumPy brings along: one library, one thread pool."""
 
 import ctypes
 import functools
@@ -12,10 +12,20 @@ import numpy
 @functools.cache
 def address(name):
     """Address of a CBLAS function with 64-bit integers (``dgemm``, ``sgemv``, ...), or None where there is none."""
+    return _found(name, ("scipy_cblas_{}64_", "cblas_{}64_"))
+
+
+@functools.cache
+def lapack_address(name):
+    """Address of a LAPACK function (Fortran's, with 64-bit integers: ``dpotrf``, ...), or None where there is none."""
+    return _found(name, ("scipy_{}_64_", "{}_64_"))
+
+
+def _found(name, patterns):
     library = _library()
     if library is None:
         return None
-    for pattern in ("scipy_cblas_{}64_", "cblas_{}64_"):
+    for pattern in patterns:
         try:
             return ctypes.cast(getattr(library, pattern.format(name)), ctypes.c_void_p).value
         except AttributeError:
@@ -33,49 +43,6 @@ def _library():
             except OSError:
                 continue
     return None
-
-
-_ROW_MAJOR, _LEFT, _PLAIN, _TRANSPOSED, _LOWER, _UPPER, _NON_UNIT = 101, 141, 111, 112, 122, 121, 131
-
-
-def solve_triangular(a, b, lower, transposed):
-    """y with a y = b or a^T y = b for stacks of triangular matrices; the other triangle is not read."""
-    lead = a.shape[:-2] if a.shape[:-2] == b.shape[:-2] else numpy.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    y = numpy.empty((*lead, *b.shape[-2:]), b.dtype)
-    y[...] = b
-    n, k = y.shape[-2:]
-    solvers = _triangular(y.dtype.char)
-    if solvers is None:
-        t = numpy.tril(a) if lower else numpy.triu(a)
-        return numpy.linalg.solve(numpy.swapaxes(t, -1, -2) if transposed else t, y)
-    trsm, trsv = solvers
-    a = numpy.ascontiguousarray(a, y.dtype)
-    triangle, form = _LOWER if lower else _UPPER, _TRANSPOSED if transposed else _PLAIN
-    for index in numpy.ndindex(*lead) if n and k else ():
-        at = index[len(lead) - (a.ndim - 2) :]
-        at = tuple(0 if m == 1 else i for i, m in zip(at, a.shape[:-2], strict=True))
-        matrix, target = a[at].ctypes.data, y[index].ctypes.data
-        if k == 1:
-            trsv(_ROW_MAJOR, triangle, form, _NON_UNIT, n, matrix, n, target, 1)
-        else:
-            trsm(_ROW_MAJOR, _LEFT, triangle, form, _NON_UNIT, n, k, 1.0, matrix, n, target, k)
-    return y
-
-
-@functools.cache
-def _triangular(char):
-    """The BLAS functions that solve triangular equations of a dtype, or None where there are none."""
-    found = (
-        [address(char_of + name) for name in ("trsm", "trsv")] if (char_of := {"d": "d", "f": "s"}.get(char)) else []
-    )
-    if not found or None in found:
-        return None
-    flag, whole, number = ctypes.c_int, ctypes.c_int64, ctypes.c_double if char == "d" else ctypes.c_float
-    matrix = ctypes.c_void_p, whole
-    return (
-        ctypes.CFUNCTYPE(None, *(flag,) * 5, whole, whole, number, *matrix, *matrix)(found[0]),
-        ctypes.CFUNCTYPE(None, *(flag,) * 4, whole, *matrix, *matrix)(found[1]),
-    )
 
 
 class _OneThread:

@@ -19,7 +19,8 @@ OWN_ARENA = 1 << 16
 #: Elements of work in a plan from which the GIL is released, in a launch from which it is shared out, and in the
 #: launches that are shared out from which threads are woken.
 LONG, SHARED, WORTH_WAKING = 1 << 12, 1 << 14, 3 << 13
-
+#: Cost of a host call from which a library works on it with threads of its own.
+LARGE = 1 << 24
 
 _AS_IT_IS = contextlib.nullcontext()
 
@@ -47,6 +48,9 @@ class Compiled:
         self._lock = threading.Lock()
         self._arena = None
         self._keep = []
+        hosts = [launch.cost for launch in launches if launch.host]
+        self._by_library = max(hosts, default=0) >= LARGE
+        self._confined = bool(hosts) and not self._by_library
         self._segments = self._built(apart)
         own = 0 < arena <= OWN_ARENA
         if own:
@@ -95,6 +99,10 @@ class Compiled:
     # ------------------------------------------------------------ running
 
     def _run_segments(self, values, outs, times=None):
+        with blas.one_thread if self._confined else _AS_IT_IS:
+            self._run_each(values, outs, times)
+
+    def _run_each(self, values, outs, times):
         arrays = (*values, *outs)
         for k, segment in enumerate(self._segments):
             start = time.perf_counter() if times is not None else 0
@@ -104,7 +112,7 @@ class Compiled:
                 if workers:
                     threads.start(workers)
                 operands = arrays if k == 0 else ()
-                with blas.one_thread if segment.blas else _AS_IT_IS:
+                with blas.one_thread if segment.blas and not self._confined else _AS_IT_IS:
                     status = self._drive(segment.address, *operands)
                     while status is True:  # another thread is in it, outside the lock
                         time.sleep(0)
@@ -202,7 +210,8 @@ class Compiled:
         work, shared = 0, 0
         for launch in run:
             chunks = -(-launch.total // launch.grain)
-            split = chunks > 1 and launch.cost >= SHARED
+            # the threads of a library stay awake on the cores a while: products that follow are for them too
+            split = chunks > 1 and launch.cost >= SHARED and not (launch.blas and self._by_library)
             work, shared = work + launch.cost, shared + (launch.cost if split else 0)
             table += [
                 launch.address,
@@ -224,8 +233,8 @@ class Compiled:
         plan[3:5] = len(run), table.ctypes.data
         plan[7] = int(work >= LONG)
         plan[9], plan[11] = threads.MAILBOX.ctypes.data, LAUNCHES.ctypes.data
-        products = sum(launch.cost for launch in run if launch.blas) >= SHARED
-        return _Segment(plan, table, shared >= WORTH_WAKING, products, self._host_call(host) if host else None)
+        confined = not self._by_library and sum(launch.cost for launch in run if launch.blas) >= SHARED
+        return _Segment(plan, table, shared >= WORTH_WAKING, confined, self._host_call(host) if host else None)
 
     def _kept(self, array):
         self._keep.append(array)

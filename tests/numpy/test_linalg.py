@@ -48,6 +48,46 @@ def test_second_order(rng):
     numpy.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
+@pytest.mark.parametrize("n", [5, 200, 300])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_pullback_of_a_factor_at_all_sizes(settings, rng, n, dtype):
+    """Small matrices row by row, larger ones in blocks: against explicit inverses."""
+    settings.jit = 2
+    a = rng.normal(size=(n, n))
+    a, w = (a @ a.T / n + numpy.eye(n)).astype(dtype), rng.normal(size=(n, n)).astype(dtype)
+    value, found = ng.jit(ng.value_and_grad(lambda a: np.sum(w * np.linalg.cholesky(a))))(a)
+    factor = numpy.linalg.cholesky(a.astype("float64"))
+    p = numpy.tril(factor.T @ numpy.tril(w)) * (1 - numpy.eye(n) / 2)
+    inverse = numpy.linalg.inv(factor)
+    x = inverse.T @ p @ inverse
+    rtol = 1e-9 if dtype == "float64" else 2e-3
+    numpy.testing.assert_allclose(value, numpy.sum(w * factor), rtol=rtol)
+    numpy.testing.assert_allclose(found, (x + x.T) / 2, rtol=rtol, atol=rtol)
+    assert numpy.asarray(found).dtype == dtype
+
+
+def test_products_beside_a_large_factorisation(settings, rng):
+    """They stay on the threads of the library, whole, and its number of threads is as before."""
+    from nbgrad.runtime import blas
+
+    settings.jit, settings.threads = 2, 2
+    n = 300
+    a = rng.normal(size=(n, n))
+    get, _ = blas._thread_functions()
+    before = get() if get else None
+
+    @ng.jit
+    def f(a):
+        return np.linalg.cholesky(a @ a.T + n * np.eye(n)) @ a
+
+    expected = numpy.linalg.cholesky(a @ a.T + n * numpy.eye(n)) @ a
+    numpy.testing.assert_allclose(f(a), expected, rtol=1e-9, atol=1e-9)
+    assert get is None or get() == before
+    with pytest.raises(numpy.linalg.LinAlgError, match="not positive definite"):
+        ng.jit(np.linalg.cholesky)(-numpy.eye(n))
+    assert get is None or get() == before
+
+
 def test_a_factor_is_known_to_be_triangular(settings, rng):
     settings.jit = 2
     names = ng.jit(ng.grad(evidence)).lower(definite(rng), rng.normal(size=5)).launches
@@ -70,7 +110,7 @@ def test_inverse_and_upper_factor(rng):
 
 def test_only_one_triangle_is_read(rng):
     from nbgrad.kernels.linalg import solve_triangular
-    from nbgrad.runtime import blas
+    from nbgrad.runtime import triangular
 
     a, b = definite(rng), rng.normal(size=(5, 3))
     for lower in (True, False):
@@ -81,7 +121,7 @@ def test_only_one_triangle_is_read(rng):
             expected = numpy.linalg.solve(t.T if transposed else t, b)
             found = solve_triangular(ng.asarray(hidden), ng.asarray(b), lower=lower, transposed=transposed)
             numpy.testing.assert_allclose(found, expected, rtol=1e-11)
-    assert blas.solve_triangular(a, numpy.ones((5, 0)), True, False).shape == (5, 0)
+    assert triangular.solve_triangular(a, numpy.ones((5, 0)), True, False).shape == (5, 0)
 
 
 def test_errors(rng):

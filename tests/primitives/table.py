@@ -161,6 +161,15 @@ def cholesky_by_rows(a):
     return out
 
 
+def pulled_back(a, g):
+    """Cotangents of Cholesky factors pulled back to the matrix, by explicit inverses."""
+    a = numpy.tril(a)
+    p = numpy.tril(a.swapaxes(-1, -2) @ numpy.tril(g)) * (1 - numpy.eye(a.shape[-1]) / 2)
+    x = inverse(a)
+    x = x.swapaxes(-1, -2) @ p @ x
+    return (x + x.swapaxes(-1, -2)) / 2
+
+
 def inverse(a):
     """Inverses by Cramer's rule."""
     out = numpy.empty_like(a)
@@ -487,6 +496,9 @@ ROWS = (
         cases=(Case(((3, 3),)), Case(((2, 4, 4),))), empty=(Case(((0, 3, 3),)),),
         rtol=1e-8, ulp=200, reason="sums of products may cancel",
         prepared=lambda a: [a @ a.swapaxes(-1, -2) / 4 + numpy.eye(a.shape[-1], dtype=a.dtype)]),
+    Row("cholesky_pullback", pulled_back, cases=(Case(((3, 3), (3, 3))), Case(((2, 4, 4), (2, 4, 4)))),
+        empty=(Case(((0, 3, 3), (0, 3, 3))),), rtol=1e-8, ulp=400, reason="sums of products may cancel",
+        prepared=dominant),
     Row("solve", lambda a, b: numpy.einsum("...ij,...jk->...ik", inverse(a), b), cases=(Case(((3, 3), (3, 2))),
         Case(((2, 1, 3, 3), (4, 3, 1)))), empty=(Case(((0, 3, 3), (0, 3, 1))),), rtol=1e-8, ulp=400,
         reason="differences are of an inverse", prepared=dominant),

@@ -104,7 +104,7 @@ def test_calls_leave_no_references_behind():
     gc.collect()
     after = [sys.getrefcount(w) for w in watched]
     assert all(abs(a - b) < 50 for a, b in zip(before, after, strict=True)), (before, after)
-    assert abs(len(gc.get_objects()) - objects) < 50
+    assert len(gc.get_objects()) - objects < 50  # what earlier tests left may go at any time
 
 
 def test_a_collection_during_a_call_does_no_harm():
