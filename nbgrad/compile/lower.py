@@ -1,6 +1,6 @@
 """Lower: from a simplified graph to a table of launches.
 
-simplify -> unroll -> fuse -> nests -> emitted source -> addresses of machine code -> table
+simplify -> unroll -> fuse -> nests -> emitted source -> machine code -> table
 """
 
 import numpy
@@ -28,16 +28,16 @@ DEEP, DEEP_WIDTH, DEEP_PARTS = 2048, 128, 8
 class Launch:
     """One kernel invocation: code, table of words, parallel extent, chunk size.
 
-    `host` is set instead of `address` where the work is a NumPy call on the views in `operands`.
+    `host` is set instead of `code` where the work is a NumPy call on the views in `operands`.
     """
 
     __slots__ = (
-        "address", "blas", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes",
+        "blas", "code", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
         self.name, self.source, self.host, self.operands = name, None, None, ()
-        self.address, self.words, self.total, self.grain, self.cost = 0, None, 0, 1, 0
+        self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
         self.blas = False
         self.reads, self.writes = [], []
 
@@ -197,7 +197,7 @@ class _Lowering:
 
     def _finish(self, launch, kernel, reads, writes):
         launch.source = kernel.source
-        launch.address = native.address_of(kernel.source, kernel.names)
+        launch.code = native.kernel(kernel.source, kernel.names)
         launch.words = kernel.words
         launch.reads = [b for b in map(self._origin_buffer, reads) if b is not None]
         launch.writes = [self._origin_buffer(n) for n in writes]
@@ -242,7 +242,7 @@ class _Lowering:
         launch.total, launch.grain = length, grain
         self.launches.append(launch)
         join = Launch(launch.name + "_join")
-        join.source, join.address = launch.source, launch.address
+        join.source, join.code = launch.source, launch.code
         join.words = Words()
         join.words.values = list(words.values)
         join.words.values[at["mode"]] = 2
@@ -327,7 +327,7 @@ class _Lowering:
         w.line(f"{primitive.name}({', '.join(names)}, {integers}, start, stop)")
         launch = Launch(primitive.name)
         launch.source, launch.words = w.text(), words
-        launch.address = native.address_of(launch.source, {primitive.name: (primitive, "int64")})
+        launch.code = native.kernel(launch.source, {primitive.name: (primitive, "int64")})
         self._add(launch, views, [out], total, max(1, CHUNK * total // max(work, 1)), work)
 
     def _add(self, launch, reads, writes, total, grain, cost):
@@ -363,7 +363,7 @@ class _Lowering:
             return False
         launch = Launch("matmul")
         launch.source, launch.words = product.source, product.words
-        launch.address = native.address_of(product.source, {})
+        launch.code = native.kernel(product.source, {})
         launch.blas = True
         self._add(launch, views, [out], product.total, product.grain, product.cost)
         return True
@@ -377,7 +377,7 @@ class _Lowering:
         if len(a.shape) != 2 or len(b.shape) != 2 or max(m, n) >= DEEP_WIDTH or node.dtype.kind != "f":
             return False
         source = products.JOIN.format(dtype=node.dtype)
-        address = native.address_of(source, {})  # for short sums too: a longer one is to compile nothing
+        code = native.kernel(source, {})  # for short sums too: a longer one is to compile nothing
         if k < DEEP:
             return False
         each, rest = divmod(k, DEEP_PARTS)
@@ -395,7 +395,7 @@ class _Lowering:
         if not all(self._product(pair[:2], pair[2], node.dtype) for pair in pairs):
             return False
         launch = Launch("matmul_join")
-        launch.source, launch.address, launch.words = source, address, Words()
+        launch.source, launch.code, launch.words = source, code, Words()
         launch.words.address(out, "store")
         launch.words.address(parts, "load")
         launch.words.add(count)

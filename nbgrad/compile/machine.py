@@ -1,8 +1,9 @@
 """LLVM: from a module to object code for this CPU, and from object code to addresses."""
 
+import ctypes
 import functools
 
-_engine = _machine = None
+_engine = None
 
 
 @functools.cache
@@ -17,18 +18,15 @@ def _initialised():
 
 
 def target_machine():
-    """Code generation for the CPU this runs on."""
-    global _machine
-    if _machine is None:
-        llvm = _initialised()
-        _machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(),
-            features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
-            opt=2,
-            codemodel="jitdefault",
-            jit=True,
-        )
-    return _machine
+    """Code generation for the CPU this runs on; of its own for each thread that uses it at one time."""
+    llvm = _initialised()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
+        opt=2,
+        codemodel="jitdefault",
+        jit=True,
+    )
 
 
 def has_scaling():
@@ -36,31 +34,60 @@ def has_scaling():
     return bool(_initialised().get_host_cpu_features().get("avx512f", False))
 
 
-def object_code(module):
-    """The object file of an LLVM module (llvmlite.ir), optimised."""
-    machine = target_machine()
-    import llvmlite.binding as llvm
-
-    text = str(module)
-    parsed = llvm.parse_assembly(text)
-    parsed.triple, parsed.data_layout = machine.triple, str(machine.target_data)
-    optimise(parsed, text.count("\n") <= SHORT)
-    return machine.emit_object(parsed)
-
-
 #: Lines of a module up to which loops are interleaved: long ones gain nothing but the time to compile them.
 SHORT = 400
 
 
-def optimise(parsed, interleaved=False):
-    """Run LLVM's standard pipeline with the loop vectoriser; see docs/performance.md for what is left out."""
+class Compilation:
+    """A module of LLVM (llvmlite.ir) on its way to object code: optimised, then code generated.
+
+    `run` is the long part and may be called from any thread, once; the rest belongs to the one that plans.
+    Each has a context and a target machine of its own, and what it calls is called without llvmlite's lock.
+    """
+
+    def __init__(self, module):
+        llvm = _initialised()
+        self._machine, text = target_machine(), str(module)
+        self._parsed = llvm.parse_assembly(text, llvm.create_context())
+        self._parsed.triple, self._parsed.data_layout = self._machine.triple, str(self._machine.target_data)
+        self._builder = llvm.create_pass_builder(self._machine, _tuning(text.count("\n") <= SHORT))
+        self._passes = self._builder.getModulePassManager()
+        self._buffer = None
+
+    def run(self):
+        """Compile."""
+        from llvmlite.binding import ffi
+
+        _unlocked(ffi.lib.LLVMPY_RunNewModulePassManager)(self._passes, self._parsed, self._builder)
+        with ffi.OutputString() as error:
+            self._buffer = _unlocked(ffi.lib.LLVMPY_TargetMachineEmitToMemory)(self._machine, self._parsed, 1, error)
+            if not self._buffer:
+                raise RuntimeError(str(error))
+        return self
+
+    def object_code(self):
+        """The bytes of the object file, after `run`."""
+        from llvmlite.binding import ffi
+
+        try:
+            size = ffi.lib.LLVMPY_GetBufferSize(self._buffer)
+            return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(self._buffer), size)
+        finally:
+            ffi.lib.LLVMPY_DisposeMemoryBuffer(self._buffer)
+
+
+def _unlocked(function):
+    return getattr(function, "_cfn", function)
+
+
+def _tuning(interleaved):
+    """LLVM's standard pipeline with the loop vectoriser; see docs/performance.md for what is left out."""
     import llvmlite.binding as llvm
 
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization, options.loop_interleaving = True, interleaved
     options.slp_vectorization = options.loop_unrolling = False
-    builder = llvm.create_pass_builder(target_machine(), options)
-    builder.getModulePassManager().run(parsed, builder)
+    return options
 
 
 def linked(code, symbol):

@@ -10,17 +10,65 @@ import os
 import threading
 import types as python_types
 
-from nbgrad.compile import cache
+from nbgrad.compile import background, cache
 from nbgrad.errors import KernelError
 from nbgrad.primitive import Primitive
 from nbgrad.statistics import COUNTERS
 
-_addresses = {}
+_kernels = {}
 _lock = threading.RLock()
 
 
-def address_of(source, names):
-    """Address of the C function ``void(int64* args, int64 start, int64 stop)`` that `source` defines.
+class Code:
+    """Machine code that is there, or on its way."""
+
+    __slots__ = ("_address", "_job", "_key")
+
+    def __init__(self, key, compilation):
+        """From the disk, or else by ``compilation(symbol)``: a `machine.Compilation` to run, or object code."""
+        from nbgrad.compile.machine import linked
+
+        self._key, self._address, self._job = key, None, None
+        code = cache.read(key)
+        if code is not None:
+            try:
+                self._address = linked(code, symbol_of(key))
+                COUNTERS["kernels_loaded"] += 1
+                return
+            except (RuntimeError, LookupError):
+                pass  # an entry that does not link is rebuilt
+        COUNTERS["kernels_compiled"] += 1
+        made = compilation(symbol_of(key))
+        if isinstance(made, bytes):
+            self._link(made)
+        else:
+            self._job = background.submit(made.run)
+
+    @property
+    def address(self):
+        """Where the function is; waits for the compiler."""
+        job = self._job
+        if job is not None:
+            made = job.result()
+            with _lock:
+                if self._address is None:
+                    self._link(made.object_code())
+        return self._address
+
+    def _link(self, code):
+        from nbgrad.compile.machine import linked
+
+        cache.write(self._key, code)
+        self._address, self._job = linked(code, symbol_of(self._key)), None
+
+
+def symbol_of(key):
+    """The name of a function in its object file."""
+    return f"nbgrad_{key[:32]}"
+
+
+def kernel(source, names):
+    """`Code` of the C function ``void(int64* args, int64 start, int64 stop)`` that `source` defines.
 
     Parameters
     ----------
@@ -30,30 +78,30 @@ def address_of(source, names):
         What the source calls besides words: name -> (primitive, dtype name).
     """
     key = source, tuple(sorted((n, p.name, d) for n, (p, d) in names.items()))
-    found = _addresses.get(key)
+    found = _kernels.get(key)
     if found is None:
         with _lock:
-            found = _addresses.get(key)
+            found = _kernels.get(key)
             if found is None:
-                found = _addresses[key] = _built(source, names)
+                found = _kernels[key] = _made(source, names)
     return found
 
 
-def _built(source, names):
+def _made(source, names):
     functions = {n: (p.text(d), d) for n, (p, d) in names.items()}
     digest = hashlib.sha256(f"{_foundation()}{source}".encode())
     for name, (text, dtype) in sorted(functions.items()):
         digest.update(f"{name}:{dtype}:{fingerprint(text)}".encode())
 
-    def build(symbol):
+    def compilation(symbol):
         from nbgrad.compile import machine, translate
 
         try:
-            return machine.object_code(translate.kernel(source, functions, symbol))
+            return machine.Compilation(translate.kernel(source, functions, symbol))
         except translate.Unsupported as reason:
             return _by_numba(source, functions, symbol, names, reason)
 
-    return _cached(digest.hexdigest(), build)
+    return Code(digest.hexdigest(), compilation)
 
 
 def _by_numba(source, functions, symbol, names, reason):
@@ -69,38 +117,19 @@ def _by_numba(source, functions, symbol, names, reason):
         ) from error
 
 
-def function_address(text, count):
-    """Address of a Python function of `count` 64-bit integers that returns one, as a C function."""
+def function(text, count):
+    """`Code` of a Python function of `count` 64-bit integers that returns one, as a C function."""
     key = hashlib.sha256(f"{_foundation()}{count}{fingerprint(text)}".encode()).hexdigest()
 
-    def build(symbol):
+    def compilation(symbol):
         from nbgrad.compile import machine, translate
 
-        return machine.object_code(translate.function(text, count, symbol))
+        return machine.Compilation(translate.function(text, count, symbol))
 
     with _lock:
-        if key not in _addresses:
-            _addresses[key] = _cached(key, build)
-        return _addresses[key]
-
-
-def _cached(key, build):
-    """Address of the code under `key`, from disk or from ``build(symbol)``."""
-    from nbgrad.compile.machine import linked
-
-    symbol = f"nbgrad_{key[:32]}"
-    code = cache.read(key)
-    if code is not None:
-        try:
-            address = linked(code, symbol)
-            COUNTERS["kernels_loaded"] += 1
-            return address
-        except (RuntimeError, LookupError):
-            pass  # an entry that does not link is rebuilt
-    code = build(symbol)
-    COUNTERS["kernels_compiled"] += 1
-    cache.write(key, code)
-    return linked(code, symbol)
+        if key not in _kernels:
+            _kernels[key] = Code(key, compilation)
+        return _kernels[key]
 
 
 @functools.cache

@@ -54,11 +54,21 @@ VOID = None
 
 
 def _mark(builder, instruction, own):
-    module = builder.module
+    marks = getattr(builder.module, "nbgrad_marks", None)
+    if marks is None:
+        marks = builder.module.nbgrad_marks = _marks(builder.module)
+    scope, others = marks[own]
+    instruction.set_metadata("alias.scope", scope)
+    instruction.set_metadata("noalias", others)
+
+
+def _marks(module):
+    """For each scope of memory the metadata that is in it, and that is in none of the others."""
     domain = module.add_metadata([ir.MetaDataString(module, "nbgrad")])
     scopes = [module.add_metadata([ir.MetaDataString(module, f"nbgrad.{k}"), domain]) for k in range(OUTPUT_SCOPES + 1)]
-    instruction.set_metadata("alias.scope", module.add_metadata([scopes[own]]))
-    instruction.set_metadata("noalias", module.add_metadata([s for k, s in enumerate(scopes) if k != own]))
+    return [
+        (module.add_metadata([scope]), module.add_metadata([s for s in scopes if s is not scope])) for scope in scopes
+    ]
 
 
 def _read(builder, kind, pointer, index, own):

@@ -214,7 +214,7 @@ class Compiled:
             split = chunks > 1 and launch.cost >= SHARED and not (launch.blas and self._by_library)
             work, shared = work + launch.cost, shared + (launch.cost if split else 0)
             table += [
-                launch.address,
+                launch.code.address,
                 base + 8 * starts[launch],
                 launch.total,
                 launch.grain,

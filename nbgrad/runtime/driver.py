@@ -231,10 +231,11 @@ def method(text, words, keep=()):
     """A compiled text of (context, argv, count) as a built-in method of words, which keeps them and `keep` alive."""
     definition = _methods.get(text)
     if definition is None:
-        from nbgrad.compile.native import function_address
+        from nbgrad.compile.native import function
 
-        address = function_address(text, 3)
-        definition = _methods[text] = _MethodDef(text.__name__.encode(), address, _METH_FASTCALL, None)
+        address = function(text, 3).address
+        # setdefault: methods point to the definition, so of two that are made at one time the first must stay
+        definition = _methods.setdefault(text, _MethodDef(text.__name__.encode(), address, _METH_FASTCALL, None))
     context = words.view(_Words)
     context.keep = words, keep
     make = ctypes.pythonapi.PyCFunction_NewEx

@@ -83,7 +83,7 @@ def test_numba_compiles_around_float16(settings, monkeypatch):
         raise translate.Unsupported("for this test")
 
     monkeypatch.setattr(translate, "kernel", refuse)
-    monkeypatch.setattr(native, "_addresses", {})
+    monkeypatch.setattr(native, "_kernels", {})
     monkeypatch.setattr(native.cache, "read", lambda key: None)
     x = numpy.linspace(-2, 2, 100).astype("float16")
     numpy.testing.assert_array_equal(run(2, lambda x: x * x + 1.5, x), x * x + numpy.float16(1.5))

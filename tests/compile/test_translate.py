@@ -76,7 +76,10 @@ def test_translated_equals_numba(primitive, dtype):
     k = next(_count)
     outs = []
     for symbol, code in (
-        (f"translated_{k}", machine.object_code(translate.kernel(source, functions, f"translated_{k}"))),
+        (
+            f"translated_{k}",
+            machine.Compilation(translate.kernel(source, functions, f"translated_{k}")).run().object_code(),
+        ),
         (f"numba_{k}", by_numba.kernel(source, functions, f"numba_{k}")),
     ):
         outs.append(run(code, symbol, inputs, np.empty(inputs[0].size, result)))

@@ -11,7 +11,7 @@ import pytest
 
 import nbgrad as ng
 import nbgrad.numpy as nx
-from nbgrad.compile.native import function_address
+from nbgrad.compile.native import function
 from nbgrad.runtime import driver
 from nbgrad.runtime import threads as workers
 from nbgrad.runtime.intrinsics import read, take_ticket
@@ -282,7 +282,7 @@ def test_what_comes_after_and_and_or_waits_for_its_turn():
         return 0
 
     for text in (both, either):
-        native = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(function_address(text, 3))
+        native = ctypes.CFUNCTYPE(*[ctypes.c_int64] * 4)(function(text, 3).address)
         for values in itertools.product((0, 1), repeat=3):
             words = numpy.array(values, numpy.int64)
             a, b, c = (words.ctypes.data + 8 * k for k in range(3))
