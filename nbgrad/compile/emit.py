@@ -6,7 +6,7 @@ strides, addresses and constants are words of the table, so a new size or a new 
 
 from nbgrad import graph
 from nbgrad.compile.nest import load_key
-from nbgrad.compile.source import OUTPUT_SCOPES, Words, Writer, register
+from nbgrad.compile.source import OUTPUT_SCOPES, Words, Writer, name_of, register
 from nbgrad.shapes import size
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
@@ -65,18 +65,19 @@ class Body:
             w.line(f"{self.extent[a]} = word(args, {self.words.add(n)})")
         for k, (key, o) in enumerate(nest.loads.items()):
             self.pointer[key] = f"x{self.prefix}{k}"
-            w.line(f"x{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'load')})")
+            w.line(f"x{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'load')})")
             self._declare_strides(f"x{self.prefix}{k}", o)
         for k, o in enumerate(nest.stores):
-            w.line(f"y{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'store')})")
+            w.line(f"y{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'store')})")
             self._declare_strides(f"y{self.prefix}{k}", o)
         for k, o in enumerate(nest.results):
-            w.line(f"r{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'result')})")
+            w.line(f"r{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'result')})")
             self._declare_strides(f"r{self.prefix}{k}", o)
-            w.line(f"partial{self.prefix}{k} = pointer_{o.dtype}(args, {self.words.address(o.view, 'partial')})")
+            partial = self.words.address(o.view, "partial")
+            w.line(f"partial{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {partial})")
             first = REDUCTIONS[o.node.primitive.name][0]
             index = self.words.add((_first(first, o.dtype), o.dtype))
-            w.line(f"first{self.prefix}{k} = number_{o.dtype}(args, {index})")
+            w.line(f"first{self.prefix}{k} = number_{name_of(o.dtype)}(args, {index})")
         for node in [*nest.values, *(r.node for r in nest.results)]:
             for x in node.inputs:
                 origin = self.plan.sources[x].origin
@@ -189,7 +190,7 @@ class Body:
         guarded, before = [], {}
         inside = set(self.nest.values)
         for node in self.nest.values:
-            if node.primitive.near is None or node in names or str(node.dtype) not in node.primitive.near.texts:
+            if node.primitive.near is None or node in names or name_of(node.dtype) not in node.primitive.near.texts:
                 continue
             needed = graph.topological(node.inputs, stop=lambda n: n not in inside or n in names)
             needed = [n for n in needed if n in inside and n not in names]
@@ -244,14 +245,15 @@ class Body:
                 return f"{texts[0]} != to_{register(source)}(0)" if source.kind != "b" else texts[0]
             if target == "float16" and source.kind != "f":
                 return f"to_float16(to_float32({texts[0]}))"
-            return f"to_{target}({texts[0]})"
+            return f"to_{name_of(target)}({texts[0]})"
         if primitive.name == "add_n":
+            plus = " | " if node.dtype.kind == "b" else " + "
             while len(texts) > LONGEST_SUM:  # parsers recurse
                 name = f"sum{self.prefix}_{self.computed}"
                 self.computed += 1
-                self.writer.line(f"{name} = {' + '.join(texts[:LONGEST_SUM])}")
+                self.writer.line(f"{name} = {plus.join(texts[:LONGEST_SUM])}")
                 texts = [name, *texts[LONGEST_SUM:]]
-            text = " + ".join(texts)
+            text = plus.join(texts)
         elif node.dtype.kind == "b" and primitive.result == "same":
             text = {"add": "{0} | {1}", "multiply": "{0} & {1}", "maximum": "{0} | {1}", "minimum": "{0} & {1}",
                     "invert": "not {0}"}.get(primitive.name, primitive.expression)  # fmt: skip
@@ -261,11 +263,11 @@ class Body:
         else:
             text = self._call(node, texts)
         if node.dtype.kind in "iu" and primitive.name not in ("where", "identity", "stop_gradient", "positive"):
-            text = f"to_{node.dtype}({text})"  # Numba widens small integers
+            text = f"to_{name_of(node.dtype)}({text})"  # Numba widens small integers
         return text
 
     def _call(self, node, texts):
-        dtype = str(next((x.dtype for x in node.inputs if x.dtype.kind != "b"), node.dtype))
+        dtype = name_of(next((x.dtype for x in node.inputs if x.dtype.kind != "b"), node.dtype))
         primitive = node.primitive.near if self.near and node in self.near else node.primitive
         name = f"{primitive.name}_{dtype}"
         self.names[name] = primitive, dtype

@@ -38,9 +38,17 @@ class Plan:
         self.groups, self.sources, self.stored, self.recomputed = [], {}, {}, set()
 
 
+#: Operands of a node up to which a kernel names each; a sum of more is a loop over them, the same for any number.
+MOST_OPERANDS = 64
+
+
 def is_elementwise(node):
-    """Whether a node computes each element from the elements at the same place."""
-    return node.primitive is not None and node.primitive.kind in ("elementwise", "cast")
+    """Whether a node computes each element from the elements at the same place, and may do so beside others."""
+    return (
+        node.primitive is not None
+        and node.primitive.kind in ("elementwise", "cast")
+        and (len(node.inputs) <= MOST_OPERANDS or node.dtype.itemsize < 4)  # memory would round what registers hold
+    )
 
 
 def fuse(order, outputs):

@@ -1,6 +1,8 @@
 """jit: trace a function once for each structure, shapes and dtypes of its arguments, then skip Python."""
 
 import functools
+import gc
+import threading
 
 import numpy
 
@@ -10,7 +12,7 @@ from nbgrad.compile.program import Program
 from nbgrad.config import config
 from nbgrad.errors import ArgumentError, describe
 from nbgrad.graph import Node
-from nbgrad.runtime import call
+from nbgrad.runtime import call, driver
 
 
 def jit(fn=None, *, static_argnums=(), static_argnames=()):
@@ -60,6 +62,29 @@ def jit(fn=None, *, static_argnums=(), static_argnames=()):
     return Jitted(fn, static_argnums, static_argnames)
 
 
+class _Uncollected:
+    """No garbage collection: a trace makes many objects and no garbage, and a collection looks at all of them."""
+
+    def __init__(self):
+        self._lock, self._inside, self._before = threading.Lock(), 0, False
+
+    def __enter__(self):
+        with self._lock:
+            if not self._inside:
+                self._before = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before:
+                gc.enable()
+
+
+uncollected = _Uncollected()
+
+
 class Trace:
     """One traced call: the Program and how arguments and results map to its arrays."""
 
@@ -105,8 +130,9 @@ class Jitted:
     def _slow(self, args, kwargs):
         if graph.state.tracked:  # inside another transform the outer one differentiates or compiles
             return self._fn(*args, **kwargs)
-        trace, values = self._traced(args, kwargs)
-        trace.settle()
+        with uncollected:
+            trace, values = self._traced(args, kwargs)
+            trace.settle()
         self._last = trace if config.jit and not self._static_nums and _flat(args) else None
         values += [p._node.value for p in trace.owners]
         return trace.results(trace.program.run(values))
@@ -144,6 +170,8 @@ class Jitted:
         return dynamic, static
 
     def _trace(self, structure, values, static):
+        if config.jit:
+            driver.prepare()
         placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
         positional, named = trees.unflatten(structure, [Array(n) for n in placeholders])
         positional = list(positional)

@@ -8,7 +8,7 @@ import numpy
 from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.assembly import MOST_PARTS, Assembly
-from nbgrad.compile.fuse import fuse, reads_of
+from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
@@ -23,6 +23,20 @@ CHUNK = 16384
 
 #: Products from sums of this length on, of matrices smaller than this, are taken in so many parts.
 DEEP, DEEP_WIDTH, DEEP_PARTS = 2048, 128, 8
+
+
+#: Elements of a sum of many arrays that are added up together.
+LONG_SUM_CHUNK = 2048
+LONG_SUM = '''def kernel(args, start, stop):
+    """sum of arrays"""
+    y, x = pointer_{dtype}(args, 0), pointer_{dtype}(args, 2)
+    for i in range(start, stop):
+        store(y, i, load(x, i), 0)
+    for term in range(1, word(args, 1)):
+        x = pointer_{dtype}(args, 2 + term)
+        for i in range(start, stop):
+            store(y, i, load_own(y, i, 0) + load(x, i), 0)
+'''
 
 
 class Launch:
@@ -115,11 +129,7 @@ class _Lowering:
     # ------------------------------------------------------------ launches
 
     def _launch(self, group):
-        if (
-            not group.reductions
-            and len(group.nodes) == 1
-            and group.nodes[0].primitive.kind in ("array", "update", "view")
-        ):
+        if not group.reductions and len(group.nodes) == 1 and not is_elementwise(group.nodes[0]):
             self._single(group.nodes[0], group)
         else:
             self._nest(group)
@@ -376,7 +386,7 @@ class _Lowering:
         (m, k), n = a.shape[-2:], b.shape[-1]
         if len(a.shape) != 2 or len(b.shape) != 2 or max(m, n) >= DEEP_WIDTH or node.dtype.kind != "f":
             return False
-        source = products.JOIN.format(dtype=node.dtype)
+        source = products.text(products.JOIN, node.dtype)
         code = native.kernel(source, {})  # for short sums too: a longer one is to compile nothing
         if k < DEEP:
             return False
@@ -402,6 +412,19 @@ class _Lowering:
         launch.words.add(m * n)
         self._add(launch, [parts], [out], m * n, CHUNK, count * m * n)
         return True
+
+    def _long_sum(self, node):
+        """The elements of many arrays added up, one array after the other on elements that stay in a cache."""
+        views, out = [self._contiguous(x) for x in node.inputs], contiguous(self._buffer(node), node.shape)
+        launch = Launch("add_n")
+        launch.source, launch.words = LONG_SUM.format(dtype=node.dtype), Words()
+        launch.code = native.kernel(launch.source, {})
+        launch.words.address(out, "store")
+        launch.words.add(len(views))
+        for view in views:
+            launch.words.address(view, "load")
+        total = shapes.size(node.shape)
+        self._add(launch, views, [out], total, LONG_SUM_CHUNK, total * len(views))
 
     def _concatenate(self, node):
         axis, parts, start = dict(node.attrs)["axis"], [], 0
@@ -468,7 +491,10 @@ class _Lowering:
             self._copy(x, self._view(x).broadcast(target.shape), target, name, accumulate)
 
 
-_SINGLE = {"matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed}
+_SINGLE = {
+    "matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed,
+    "add_n": _Lowering._long_sum,
+}  # fmt: skip
 
 
 class _OneCopy:

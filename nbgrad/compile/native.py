@@ -77,7 +77,7 @@ def kernel(source, names):
     names : dict
         What the source calls besides words: name -> (primitive, dtype name).
     """
-    key = source, tuple(sorted((n, p.name, d) for n, (p, d) in names.items()))
+    key = source, tuple(sorted((n, p.name, d) for n, (p, d) in names.items())) if names else ()
     found = _kernels.get(key)
     if found is None:
         with _lock:

@@ -1,7 +1,9 @@
 """Matrix products as launches: BLAS called by its address, on views, transposed ones included."""
 
+import functools
+
 from nbgrad import shapes
-from nbgrad.compile.source import Words
+from nbgrad.compile.source import Words, name_of
 
 _PLAIN, _TRANSPOSED = 111, 112  # CBLAS; 101 in the sources below is row-major
 
@@ -63,6 +65,12 @@ JOIN = '''def kernel(args, start, stop):
 '''
 
 
+@functools.cache
+def text(template, dtype):
+    """The source of a kernel of this file for a dtype."""
+    return template.format(dtype=dtype, size=dtype.itemsize)
+
+
 class Product:
     """Source, words and parallel extent of one matrix product of views."""
 
@@ -72,7 +80,7 @@ class Product:
 def plan(x1, x2, out, dtype, address):
     """A `Product` for ``out = x1 @ x2`` with out contiguous, or None where BLAS does not apply as it stands."""
     m, k, n = x1.shape[-2], x1.shape[-1], x2.shape[-1]
-    letter = {"float64": "d", "float32": "s"}.get(str(dtype))
+    letter = {"float64": "d", "float32": "s"}.get(name_of(dtype))
     if letter is None or 0 in (m, n, k) or 0 in out.shape:
         return None
     lead = out.shape[:-2]
@@ -116,7 +124,7 @@ def plan(x1, x2, out, dtype, address):
         w.add(value)
     w.add((a[1] if a[0] == _PLAIN else 1) * size)
     w.add((1 if b[0] == _PLAIN else b[1]) * size)
-    product.source, product.total = _GEMM.format(dtype=dtype, size=size), outer * inner * down * across
+    product.source, product.total = text(_GEMM, dtype), outer * inner * down * across
     product.grain = max(1, CHUNK // max(rows * columns * k, 1))
     product.cost = outer * inner * m * n * k // FLOPS
     return product
@@ -158,7 +166,7 @@ def _gemv(product, x1, x2, out, dtype, letter, address, m, k, n):
     block = length if length * k < CHUNK else max(16, -(-length // BLOCKS) + 15 & ~15)
     for value in (block, 0, 0, 0, (ld if form == _PLAIN else 1) * size):
         w.add(value)
-    product.source, product.total = _GEMV.format(dtype=dtype, size=size), -(-length // block)
+    product.source, product.total = text(_GEMV, dtype), -(-length // block)
     product.grain, product.cost = 1, length * k // 2  # memory is what it takes
     return product
 

@@ -1,5 +1,7 @@
 """What emitted sources are written with: lines, and the table of words that their kernels read."""
 
+import functools
+
 #: Outputs with an alias scope of their own; further ones share the last.
 OUTPUT_SCOPES = 24
 #: float16 is a form of memory: registers hold float32.
@@ -48,6 +50,13 @@ class Writer:
         return "\n".join(self.lines) + "\n"
 
 
+@functools.cache
+def name_of(dtype):
+    """The name of a dtype, which NumPy makes anew each time."""
+    return str(dtype)
+
+
+@functools.cache
 def register(dtype):
     """The dtype that a value of `dtype` has in a register."""
     return REGISTER.get(str(dtype), str(dtype))

@@ -1,5 +1,6 @@
 """Compiling beside the caller."""
 
+import gc
 import os
 import threading
 import time
@@ -88,3 +89,22 @@ def test_compilations_beside_each_other(settings, monkeypatch):
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_a_trace_is_not_interrupted_by_collections(settings):
+    """The garbage collector is off while a function is traced and compiled, and as before afterwards, errors or not."""
+    settings.jit = 2
+    seen = []
+
+    def f(x):
+        seen.append(gc.isenabled())
+        if len(seen) == 2:
+            raise ValueError("from the function")
+        return x * 2
+
+    assert ng.jit(f)(numpy.ones(3)).tolist() == [2, 2, 2]
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="from the function"):
+        ng.jit(f)(numpy.ones(4))
+    assert gc.isenabled()
+    assert seen == [False, False]
