@@ -1,6 +1,6 @@
 """Lower: from a simplified graph to a table of launches.
 
-simplify -> unroll -> fuse -> nests -> emitted source -> machine code -> table
+simplify -> join -> unroll -> fuse -> nests -> emitted source -> machine code -> table
 """
 
 import numpy
@@ -9,6 +9,7 @@ from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.assembly import MOST_PARTS, Assembly
 from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
+from nbgrad.compile.join import join_products
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
@@ -66,7 +67,7 @@ def lower(inputs, captured, outputs):
 class _Lowering:
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
-        outputs = in_steps(unroll(outputs))
+        outputs = in_steps(unroll(join_products(outputs)))
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs)
@@ -453,7 +454,8 @@ class _Lowering:
         whole, name = contiguous(self._buffer(node), node.shape), node.primitive.name
         constant = any(graph.is_constant(self.plan.sources[x].origin) for x, _ in parts)
         steps = {step for _, spec in parts for _, step, count in spec if count > 1}
-        if not parts or constant or steps - {1} or len(parts) > MOST_PARTS or 0 in node.shape:
+        views = [] if constant else _merged([(self._view(x).broadcast(x.shape), spec) for x, spec in parts], accumulate)
+        if not views or steps - {1} or len(views) > MOST_PARTS or 0 in node.shape:
             if base is not None:
                 self._put(base, whole, name)
             for x, spec in parts:
@@ -462,7 +464,6 @@ class _Lowering:
         origin = self._origin(base) if base is not None else None
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
-        views = [(self._view(x).broadcast(x.shape), spec) for x, spec in parts]
         launch = Launch(name)
         kernel = Assembly(whole, node.dtype, below, number, views, accumulate, name)
         reads = [v.origin for v, _ in views] + ([below.origin] if below else [])
@@ -495,6 +496,25 @@ _SINGLE = {
     "matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed,
     "add_n": _Lowering._long_sum,
 }  # fmt: skip
+
+
+def _merged(parts, accumulate):
+    """Parts that lie side by side in their array and in the one that they are put into, as one part."""
+    merged = []
+    for view, spec in parts:
+        if merged and spec and not accumulate:
+            last, (*outer, (start, step, count)) = merged[-1]
+            if (
+                (view.origin, view.strides, view.offset) == (last.origin, last.strides, last.offset + count)
+                and view.strides[-1] == step == 1
+                and spec[:-1] == tuple(outer)
+                and spec[-1][:2] == (start + count, 1)
+            ):
+                wide = (*outer, (start, 1, count + spec[-1][2]))
+                merged[-1] = View(last.origin, last.offset, (*view.shape[:-1], wide[-1][2]), view.strides), wide
+                continue
+        merged.append((view, spec))
+    return merged
 
 
 class _OneCopy:

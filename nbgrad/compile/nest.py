@@ -63,7 +63,7 @@ def build(group, plan, targets, inner=None):
         left = list(shapes.contiguous_strides(node.shape))
         strides = [0 if i in axes else left.pop(0) for i in range(len(domain))]
         nest.results.append(Operand(targets(node), node.dtype, strides, node))
-    _arrange(nest, domain, axes if inner is None else inner)
+    _arrange(nest, domain, axes if inner is None else inner, inner)
     return nest
 
 
@@ -84,12 +84,30 @@ def _demanded(group, plan, stored):
     return list(found)
 
 
-def _arrange(nest, domain, axes):
+#: Elements of an axis up to which it may go inside of a shorter one: what it strides over stays in a cache.
+LONGEST_STRIDED = 4096
+#: Elements that are computed together, and what one costs whose neighbours are elsewhere.
+TOGETHER, APART = 16, 4
+#: Values from which a nest is long; sums over the same elements from which few columns are summed one by one.
+LONG, MANY_SUMS = 16, 8
+
+
+def _cost(axis, work):
+    """Of an element, about, with this axis innermost: what is computed and moved, in vectors that may not be full."""
+    extent, strides, _ = axis
+    moved = sum(0 if s == 0 else 1 if s == 1 else APART for s in strides)
+    return (work + moved) * max(1, TOGETHER / max(extent, 1))
+
+
+def _arrange(nest, domain, axes, inner):
     """Drop axes of extent 1, put kept axes outside, merge what may be merged."""
     operands = [*nest.loads.values(), *nest.stores, *nest.results]
     keep = [i for i, n in enumerate(domain) if n != 1]
     kept, reduced = [i for i in keep if i not in axes], [i for i in keep if i in axes]
     nest.columns = bool(nest.results and reduced and kept and keep[-1] in kept)
+    if nest.columns and inner is None and domain[keep[-1]] < TOGETHER // 2:
+        # few columns: sums along the rows, in registers, where reading them apart is not what takes the time
+        nest.columns = len(nest.results) < MANY_SUMS
     order = kept[:-1] + reduced + kept[-1:] if nest.columns else kept + reduced
     merged = []
     for i in order:
@@ -101,6 +119,11 @@ def _arrange(nest, domain, axes):
                 merged[-1] = n * domain[i], strides, tag
                 continue
         merged.append((domain[i], strides, tag))
+    # one kernel serves all shapes, but for long nests: with few columns they are worth another one
+    if len(nest.values) >= LONG and len(merged) > 1 and not any(t for _, _, t in merged) and not inner:
+        work = sum(n.primitive.cost for n in nest.values)
+        if _cost(merged[-2], work) < _cost(merged[-1], work) and merged[-2][0] <= LONGEST_STRIDED:
+            merged[-2:] = reversed(merged[-2:])
     nest.extents = tuple(n for n, _, _ in merged)
     nest.reduced = tuple(t for _, _, t in merged)
     for k, o in enumerate(operands):

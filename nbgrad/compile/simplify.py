@@ -192,6 +192,32 @@ def product_without_a_matrix(node, make):
     return make(reshape, (total,), (("shape", node.shape),), node.shape, node.dtype)
 
 
+@rewrite("sum")
+def sum_of_products_without_a_matrix(node, make):
+    """Batches of products of a row and a matrix that are added up: one sum, which fuses."""
+    from nbgrad.kernels.arithmetic import multiply
+    from nbgrad.kernels.reduction import sum as sum_
+    from nbgrad.kernels.shape import broadcast_to, reshape, transpose
+
+    (x,) = node.inputs
+    if x.primitive is None or x.primitive.name != "matmul" or node.dtype.kind != "f":
+        return None
+    x1, x2 = x.inputs
+    axes, rank = node.attrs[0][1], len(x.shape)
+    m, n = x.shape[-2:]
+    if 1 not in (m, n) or max(axes) >= rank - 2 or not x1.shape[:-2] == x2.shape[:-2] == x.shape[:-2]:
+        return None
+    whole, vector, summed = (x2, x1, rank - 2) if m == 1 else (x1, x2, rank - 1)
+    swapped = (*range(rank - 2), rank - 1, rank - 2)
+    shape = (*vector.shape[:-2], vector.shape[-1], vector.shape[-2])
+    vector = make(transpose, (vector,), (("axes", swapped),), shape, vector.dtype)
+    spread = make(broadcast_to, (vector,), (("shape", whole.shape),), whole.shape, vector.dtype)
+    product = make(multiply, (whole, spread), (), whole.shape, node.dtype)
+    left = tuple(e for a, e in enumerate(whole.shape) if a not in axes and a != summed)
+    total = make(sum_, (product,), (("axes", (*axes, summed)),), left, node.dtype)
+    return make(reshape, (total,), (("shape", node.shape),), node.shape, node.dtype)
+
+
 @rewrite("solve")
 def triangular_equation(node, make):
     """What `cholesky` returns is triangular: no factorisation needed."""

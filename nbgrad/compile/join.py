@@ -1,0 +1,184 @@
+"""Join: many small products of matrices become one larger product.
+
+before: ``x0 @ w0 + x1 @ w1 + ...``        after: ``[x0 x1 ...] @ [w0; w1; ...]``
+before: ``x0.T @ g``, ``x1.T @ g``, ...    after: parts of ``[x0 x1 ...].T @ g``
+
+A product with a few rows or columns is far from what BLAS can do.  A convolution written as a sum over its
+taps is both, forward and backward, and the joined ``[x0 x1 ...]`` is one array for both: the matrix that
+Chellapilla, Puri and Simard 2006, High performance convolutional neural networks for document processing,
+unroll a convolution to.  Sums are taken in another order than they were written in.
+"""
+
+from collections import Counter, defaultdict
+
+from nbgrad import graph, shapes
+from nbgrad.compile.simplify import made
+
+#: Products from which joining them pays, their largest extent along the joined axis, their rows at least.
+LEAST, SMALL, ROWS = 4, 32, 64
+
+
+def join_products(outputs):
+    """`outputs` in a graph that computes the same."""
+    order = graph.topological(outputs)
+    if sum(_is(n, "matmul") for n in order) < LEAST:
+        return outputs
+    work = _Joining(order, outputs)
+    return work.result(outputs) if work.joined else outputs
+
+
+def _is(node, *names):
+    return node.primitive is not None and node.primitive.name in names
+
+
+def _swapped(node):
+    """What a node is the matrix transpose of, or None."""
+    rank = len(node.shape)
+    if _is(node, "transpose") and node.attrs[0][1] == (*range(rank - 2), rank - 1, rank - 2):
+        return node.inputs[0]
+    return None
+
+
+def _age(product):
+    """One order for all who join the same arrays: that in which these were made."""
+    return product.inputs[0].serial
+
+
+class _Joining:
+    """Which nodes are joined: node -> (what builds it, the nodes it is built from)."""
+
+    def __init__(self, order, outputs):
+        self.joined, self.table, self.fresh = {}, {}, {}
+        self._uses = Counter(x for n in order for x in n.inputs)
+        self._uses.update(outputs)
+        depth = {}  # nodes of one depth do not depend on each other
+        for node in order:
+            depth[node] = max((depth[x] for x in node.inputs), default=0) + _is(node, "matmul")
+        self._sums(order)
+        self._gradients(order, depth)
+
+    # ------------------------------------------------------------ what is joined
+
+    def _sums(self, order):
+        self._taken = set()
+        absorbed = set()
+        for node in reversed(order):
+            if not _is(node, "add", "add_n") or node in absorbed:
+                continue
+            terms, pending = [], [node]
+            while pending:
+                x = pending.pop()
+                for y in x.inputs:
+                    if _is(y, "add", "add_n") and self._uses[y] == 1 and y.shape == node.shape:
+                        absorbed.add(y)
+                        pending.append(y)
+                    else:
+                        terms.append(y)
+            found = [t for t in terms if self._uses[t] == 1 and self._short(t, node)]
+            if len(found) >= LEAST:
+                rest = [t for t in terms if t not in set(found)]
+                found.sort(key=_age)
+                parts = [t.inputs[0] for t in found], [t.inputs[1] for t in found]
+                self._taken.update(found)
+                self.joined[node] = self._sum, (rest, *parts)
+
+    def _short(self, x, node):
+        """Whether a term is a product over a short axis, of many rows and one matrix."""
+        if not _is(x, "matmul") or x.dtype != node.dtype or x.dtype.kind != "f" or x.shape != node.shape:
+            return False
+        a, b = x.inputs
+        return a.shape[-1] <= SMALL and len(b.shape) == 2 and shapes.size(x.shape[:-1]) >= ROWS
+
+    def _gradients(self, order, depth):
+        groups = defaultdict(list)
+        for node in order:
+            product = node
+            if _is(node, "sum"):
+                (product,) = node.inputs
+                if node.attrs[0][1] != tuple(range(len(product.shape) - 2)) or self._uses[product] != 1:
+                    continue
+            if not _is(product, "matmul") or product in self._taken or product.dtype.kind != "f":
+                continue
+            a, b = product.inputs
+            below = _swapped(a)
+            if below is None or a.shape[-2] > SMALL or shapes.size(b.shape[:-1]) < ROWS:
+                continue
+            if (product is node and len(product.shape) != 2) or below.shape[:-1] != b.shape[:-1]:
+                continue
+            groups[b, below.shape[:-1], depth[node]].append((node, below))
+        for (b, _, _), members in groups.items():
+            if len(members) >= LEAST:
+                members.sort(key=lambda m: m[1].serial)
+                left = [below for _, below in members]
+                for k, (node, _) in enumerate(members):
+                    self.joined[node] = self._rows, ([b], left, k)
+
+    # ------------------------------------------------------------ the new graph
+
+    def result(self, outputs):
+        """`outputs`, built anew."""
+        pending = list(reversed(outputs))
+        while pending:
+            node = pending[-1]
+            if node in self.fresh:
+                pending.pop()
+                continue
+            build, parts = self.joined.get(node, (None, (node.inputs,)))
+            missing = [x for part in parts if isinstance(part, (list, tuple)) for x in part if x not in self.fresh]
+            if missing:
+                pending += reversed(missing)
+                continue
+            pending.pop()
+            if build is not None:
+                self.fresh[node] = build(node, *parts)
+            elif node.primitive is None:
+                self.fresh[node] = node
+            else:
+                self.fresh[node] = self._made(
+                    node.primitive, self._new(node.inputs), node.attrs, node.shape, node.dtype
+                )
+        return [self.fresh[n] for n in outputs]
+
+    def _made(self, primitive, inputs, attrs, shape, dtype):
+        return made(primitive, inputs, attrs, shape, dtype, self.table)
+
+    def _new(self, nodes):
+        return tuple(self.fresh[x] for x in nodes)
+
+    def _concatenated(self, nodes, axis):
+        from nbgrad.kernels.shape import concatenate
+
+        first = nodes[0]
+        axis %= len(first.shape)
+        shape = (*first.shape[:axis], sum(n.shape[axis] for n in nodes), *first.shape[axis + 1 :])
+        return self._made(concatenate, self._new(nodes), (("axis", axis),), shape, first.dtype)
+
+    def _product(self, a, b):
+        from nbgrad.kernels.linalg import matmul
+
+        return self._made(matmul, (a, b), (), (*a.shape[:-1], b.shape[-1]), a.dtype)
+
+    def _sum(self, node, rest, left, right):
+        from nbgrad.kernels.arithmetic import add
+        from nbgrad.kernels.shape import add_n
+
+        product = self._product(self._concatenated(left, -1), self._concatenated(right, -2))
+        terms = (*self._new(rest), product)
+        if len(terms) == 1:
+            return product
+        return self._made(add if len(terms) == 2 else add_n, terms, (), node.shape, node.dtype)
+
+    def _rows(self, node, right, left, k):
+        from nbgrad.kernels.shape import reshape, slice_, transpose
+
+        joined, (b,) = self._concatenated(left, -1), self._new(right)
+        rows = shapes.size(b.shape[:-1])
+        flat = [
+            self._made(reshape, (x,), (("shape", (rows, x.shape[-1])),), (rows, x.shape[-1]), x.dtype)
+            for x in (joined, b)
+        ]
+        turned = self._made(transpose, (flat[0],), (("axes", (1, 0)),), (joined.shape[-1], rows), b.dtype)
+        whole = self._product(turned, flat[1])
+        spec = shapes.part(whole.shape, 0, (sum(p.shape[-1] for p in left[:k]), 1, left[k].shape[-1]))
+        shape = tuple(count for _, _, count in spec)
+        return self._made(slice_, (whole,), (("spec", spec),), shape, whole.dtype)
