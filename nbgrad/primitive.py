@@ -99,6 +99,7 @@ class Primitive:
         The text is ``kernel(*inputs, out, *extents, start, stop)``, all operands contiguous, and does the
         part [start, stop) of a parallel extent.  ``layout(node) -> (extents, parallel extent, work)`` says
         what the integers are; they are all that depends on shapes, so one compiled kernel serves every rank.
+        Where it returns None the reference is called instead.
         """
 
         def declare(kernel):
