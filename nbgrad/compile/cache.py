@@ -74,14 +74,25 @@ def write(key, code):
 
 
 def environment():
-    """What compiled code depends on besides its source: versions, interpreter and CPU."""
-    from importlib.metadata import version
+    """What compiled code depends on besides its source: versions, interpreter and CPU.
 
+    Nothing here loads LLVM or the metadata of packages: to find a kernel on the disk takes neither.
+    """
+    import llvmlite
+
+    return "\n".join((llvmlite.__version__, sys.version, sys.platform, *_cpu()))
+
+
+def _cpu():
+    """The processor that code is generated for: its name and everything it can do."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines = file.read().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = ()
+    facts = dict([part.strip() for part in line.split(":", 1)] for line in lines if ":" in line)
+    if "flags" in facts:
+        return [os.uname().machine, *(facts.get(k, "") for k in ("vendor_id", "cpu family", "model", "stepping", "flags"))]
     import llvmlite.binding as llvm
 
-    return "\n".join(
-        (
-            version("numba"), version("llvmlite"), sys.version, sys.platform,
-            llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(),
-        )
-    )  # fmt: skip
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()

@@ -26,13 +26,11 @@ class Code:
 
     def __init__(self, key, compilation):
         """From the disk, or else by ``compilation(symbol)``: a `machine.Compilation` to run, or object code."""
-        from nbgrad.compile.machine import linked
-
         self._key, self._address, self._job = key, None, None
         code = cache.read(key)
         if code is not None:
             try:
-                self._address = linked(code, symbol_of(key))
+                self._address = _linked(code, symbol_of(key))
                 COUNTERS["kernels_loaded"] += 1
                 return
             except (RuntimeError, LookupError):
@@ -56,10 +54,20 @@ class Code:
         return self._address
 
     def _link(self, code):
+        cache.write(self._key, code)
+        self._address, self._job = _linked(code, symbol_of(self._key)), None
+
+
+def _linked(code, symbol):
+    """Address of `symbol` in object code."""
+    from nbgrad.compile import loader
+
+    try:
+        return loader.load(code, symbol)
+    except loader.Unsupported:
         from nbgrad.compile.machine import linked
 
-        cache.write(self._key, code)
-        self._address, self._job = linked(code, symbol_of(self._key)), None
+        return linked(code, symbol)
 
 
 def symbol_of(key):
