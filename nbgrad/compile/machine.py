@@ -17,13 +17,13 @@ def _initialised():
     return llvm
 
 
-def target_machine():
+def target_machine(level=2):
     """Code generation for the CPU this runs on; of its own for each thread that uses it at one time."""
     llvm = _initialised()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
-        opt=2,
+        opt=level,
         codemodel="jitdefault",
         jit=True,
     )
@@ -34,6 +34,8 @@ def has_scaling():
     return bool(_initialised().get_host_cpu_features().get("avx512f", False))
 
 
+#: How hard code generation tries on what only decides and calls.
+DRIVER_LEVEL = 1
 #: Lines of a module up to which loops are interleaved: long ones gain nothing but the time to compile them.
 SHORT = 400
 
@@ -43,15 +45,17 @@ class Compilation:
 
     `run` is the long part and may be called from any thread, once; the rest belongs to the one that plans.
     Each has a context and a target machine of its own, and what it calls is called without llvmlite's lock.
+    Without `loops` the module is the text of a driver, which decides and calls but computes nothing: a few passes
+    take a tenth of the time, and it runs as fast.
     """
 
-    def __init__(self, module):
+    def __init__(self, module, loops=True):
         llvm = _initialised()
-        self._machine, text = target_machine(), str(module)
+        self._machine, text = target_machine(2 if loops else DRIVER_LEVEL), str(module)
         self._parsed = llvm.parse_assembly(text, llvm.create_context())
         self._parsed.triple, self._parsed.data_layout = self._machine.triple, str(self._machine.target_data)
         self._builder = llvm.create_pass_builder(self._machine, _tuning(text.count("\n") <= SHORT))
-        self._passes = self._builder.getModulePassManager()
+        self._passes = self._builder.getModulePassManager() if loops else _plain_passes()
         self._buffer = None
 
     def run(self):
@@ -74,6 +78,16 @@ class Compilation:
             return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(self._buffer), size)
         finally:
             ffi.lib.LLVMPY_DisposeMemoryBuffer(self._buffer)
+
+
+def _plain_passes():
+    import llvmlite.binding as llvm
+
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    return passes
 
 
 def _unlocked(function):

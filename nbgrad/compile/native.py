@@ -132,7 +132,7 @@ def function(text, count):
     def compilation(symbol):
         from nbgrad.compile import machine, translate
 
-        return machine.Compilation(translate.function(text, count, symbol))
+        return machine.Compilation(translate.function(text, count, symbol), loops=False)
 
     with _lock:
         if key not in _kernels:
