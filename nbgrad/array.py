@@ -5,6 +5,16 @@ import numpy
 from nbgrad import dtypes, graph, operators, shapes
 from nbgrad.errors import ArgumentError, DeviceError, TracedValueError, describe
 
+#: Modules of nbgrad.numpy, from the first use on: it imports this one.
+indexing = protocols = None
+
+
+def _loaded():
+    global indexing, protocols
+    from nbgrad.numpy import indexing, protocols
+
+    return indexing
+
 
 class Array:
     """A lazy n-dimensional array.
@@ -188,25 +198,21 @@ class Array:
     # ------------------------------------------------------------ indexing
 
     def __getitem__(self, index):
-        from nbgrad.numpy import indexing
-
-        return indexing.getitem(self, index)
+        return (indexing or _loaded()).getitem(self, index)
 
     def __setitem__(self, index, value):
-        from nbgrad.numpy import indexing
-
-        self._node = indexing.setitem(self, index, value)._node
+        self._node = (indexing or _loaded()).setitem(self, index, value)._node
 
     # ------------------------------------------------------------ NumPy protocols
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        from nbgrad.numpy import protocols
-
+        if protocols is None:
+            _loaded()
         return protocols.array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
-        from nbgrad.numpy import protocols
-
+        if protocols is None:
+            _loaded()
         return protocols.array_function(func, args, kwargs)
 
     def __array_namespace__(self, api_version=None):

@@ -1,5 +1,6 @@
 """Nodes, how they are made from a call of a primitive, and orders to visit them in."""
 
+import functools
 import itertools
 import math
 import operator
@@ -62,9 +63,19 @@ class _State(threading.local):
 
     tracked = 0  # depth of enclosing transforms and traces
     static = False  # inside a VJP rule numbers are part of the structure
-    sites = True  # looking for the user's line costs as much as making the node
-    scope = ""
-    device = None
+    plain = False  # nothing of what follows concerns a node: one look instead of three
+    _sites, _scope, _device = True, "", None
+
+    def _noted(name):
+        def change(self, value):
+            setattr(self, name, value)
+            self.plain = not (self._sites or self._scope or self._device)
+
+        return property(operator.attrgetter(name), change)
+
+    sites = _noted("_sites")  # looking for the user's line costs as much as making the node
+    scope = _noted("_scope")
+    device = _noted("_device")
 
 
 state = _State()
@@ -75,7 +86,7 @@ def site(depth=2):
 
     `depth` says how many callers are known to be ours: looking at a frame costs as much as making a node.
     """
-    if not state.sites:
+    if not state._sites:
         return None
     frame = sys._getframe(depth)
     while frame is not None:
@@ -206,10 +217,7 @@ def apply(primitive, args, attrs):
                 and primitive.result == "same"
                 and primitive.arity == 1
             ):
-                node = Node(primitive, (x,), (), x.shape, x.dtype, None, x.history, site(3))
-                if state.scope or state.device:
-                    node.note(scope=state.scope, device=state.device)
-                return Array(node)
+                return Array(applied(primitive, (x,), (), x.shape, x.dtype))
         return elementwise(primitive, args)
     if len(args) == 1 and type(args[0]) is Array:
         nodes = (args[0]._node,)
@@ -221,15 +229,35 @@ def apply(primitive, args, attrs):
 def structural(primitive, nodes, attrs):
     """A node of a non-elementwise primitive; `attrs` is a dict of hashable values."""
     shape, dtype = primitive.infer(*nodes, **attrs)
+    return applied(primitive, nodes, tuple(attrs.items()), shape, dtype)
+
+
+def applied(primitive, inputs, attrs, shape, dtype):
+    """The node of an application whose shape and dtype are known, made for a caller of the user's."""
     history = False
-    for n in nodes:
+    for n in inputs:
         if n.history:
             history = True
             break
-    node = Node(primitive, nodes, tuple(attrs.items()), shape, dtype, None, history, site(3))
-    if state.scope or state.device:
-        node.note(scope=state.scope, device=state.device)
+    if state.plain:
+        return Node(primitive, inputs, attrs, shape, dtype, None, history)
+    node = Node(primitive, inputs, attrs, shape, dtype, None, history, site(3))
+    if state._scope or state._device:
+        node.note(scope=state._scope, device=state._device)
     return node
+
+
+def paired(primitive, x1, x2, result):
+    """The Array of a function of two nodes of one floating-point dtype; None where they do not broadcast."""
+    shape = x1.shape
+    if shape != x2.shape:
+        shape = broadcast_shape((shape, x2.shape))
+        if shape is None:
+            return None
+    return Array(applied(primitive, (x1, x2), (), shape, x1.dtype if result is None else result))
+
+
+broadcast_shape = functools.lru_cache(maxsize=4096)(shapes.broadcast)
 
 
 def elementwise(primitive, args):
@@ -241,6 +269,9 @@ def elementwise(primitive, args):
         if isinstance(a, Array):
             a = a._node
             kinds.append(a.dtype)
+        elif type(a) is numpy.ndarray:
+            a = leaf(array_value(a, primitive.name, f"x{i + 1}" if len(args) > 1 else "x"))
+            kinds.append(a.dtype)
         elif type(a) in weak:
             kinds.append(weak[type(a)])
         else:
@@ -248,25 +279,26 @@ def elementwise(primitive, args):
             kinds.append(a.dtype)
         nodes.append(a)
     dtype, casts = dtypes.resolve(primitive, tuple(kinds))
-    shape, history, differ = None, False, False
+    if len(nodes) == 2 and casts[0] is kinds[0] and casts[1] is kinds[1]:
+        made = paired(primitive, *nodes, dtype)
+        if made is None:
+            raise _cannot_broadcast(primitive, nodes)
+        return made
+    shape, differ = None, False
     for i, n in enumerate(nodes):
         if type(n) is not Node:
             nodes[i] = n = scalar(n, casts[i])
         elif n.dtype is not casts[i] and n.dtype != casts[i]:
             nodes[i] = n = cast(n, casts[i])
-        history = history or n.history
         if shape is None:
             shape = n.shape
         elif n.shape != shape:
             differ = True
     if differ:
-        shape = shapes.broadcast([n.shape for n in nodes])
+        shape = broadcast_shape(tuple([n.shape for n in nodes]))
         if shape is None:
             raise _cannot_broadcast(primitive, nodes)
-    node = Node(primitive, tuple(nodes), (), shape, dtype, None, history, site(3))
-    if state.scope or state.device:
-        node.note(scope=state.scope, device=state.device)
-    return Array(node)
+    return Array(applied(primitive, tuple(nodes), (), shape, dtype))
 
 
 _astype = None

@@ -1,7 +1,7 @@
 """Which primitive each Python operator means: one table, read once when `Array` is defined."""
 
 from nbgrad import graph
-from nbgrad.graph import Node
+from nbgrad.graph import applied
 from nbgrad.kernels import arithmetic as a
 from nbgrad.kernels import comparison as c
 from nbgrad.kernels import exponential, roots
@@ -74,32 +74,28 @@ def _binary(primitive, name):
     plain = primitive.domain != "float" and primitive.domain != "integer"
     numeric = primitive.domain != "integer"
 
+    result = _BOOL if boolean else None
+
     def method(self, other):
-        if type(other) is type(self):  # the fast path: same dtype and shape
+        if type(other) is type(self):  # the fast path: same dtype
             x1, x2 = self._node, other._node
             dtype = x1.dtype
-            if dtype is x2.dtype and x1.shape == x2.shape and (dtype.kind == "f" or (plain and dtype.kind != "b")):
-                return graph.Array(_applied(primitive, x1, x2, x1, boolean))
+            if dtype is x2.dtype and (dtype.kind == "f" or (plain and dtype.kind != "b")):
+                made = graph.paired(primitive, x1, x2, result)
+                if made is not None:
+                    return made
         elif type(other) in _NUMBERS:
             x1 = self._node
             dtype = x1.dtype
             if dtype.kind == "f" and numeric:
-                return graph.Array(_applied(primitive, x1, graph.scalar(other, dtype), x1, boolean))
+                inputs = x1, graph.scalar(other, dtype)
+                return graph.Array(applied(primitive, inputs, (), x1.shape, result or dtype))
         elif other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (self, other))
 
     method.__name__ = name
     return method
-
-
-def _applied(primitive, x1, x2, like, boolean=False):
-    """A node of two inputs that agree in shape and dtype, or of which one is a number."""
-    node = Node(primitive, (x1, x2), (), like.shape, _BOOL if boolean else like.dtype, None,
-                x1.history or x2.history, graph.site(3))  # fmt: skip
-    if graph.state.scope or graph.state.device:
-        node.note(scope=graph.state.scope, device=graph.state.device)
-    return node
 
 
 def _reflected(primitive, name):
@@ -109,7 +105,8 @@ def _reflected(primitive, name):
         if type(other) in _NUMBERS:
             x2 = self._node
             if x2.dtype.kind == "f" and numeric:
-                return graph.Array(_applied(primitive, graph.scalar(other, x2.dtype), x2, x2))
+                inputs = graph.scalar(other, x2.dtype), x2
+                return graph.Array(applied(primitive, inputs, (), x2.shape, x2.dtype))
         if other is None or isinstance(other, (str, dict)):
             return NotImplemented
         return graph.elementwise(primitive, (other, self))
@@ -120,7 +117,7 @@ def _reflected(primitive, name):
 
 def _unary(primitive, name):
     def method(self):
-        return graph.elementwise(primitive, (self,))
+        return graph.apply(primitive, (self,), None)
 
     method.__name__ = name
     return method

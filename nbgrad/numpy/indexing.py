@@ -19,12 +19,51 @@ from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transp
 
 def getitem(x, index):
     """x[index]."""
-    plan = _Plan(x.shape, index)
-    y = plan.basic(x)
-    if plan.advanced:
-        position, at = plan.flat_index()
-        return kernels.take(plan.gathered(y), at, axis=position)
-    return Array(y._node)
+    node = x._node
+    key = _key(index)
+    found = None if key is None else _basic.get((node.shape, key))
+    if found is None:
+        plan = _Plan(node.shape, index)
+        if plan.advanced:
+            position, at = plan.flat_index()
+            return kernels.take(plan.gathered(plan.basic(x)), at, axis=position)
+        sliced = None if plan.whole else ((("spec", plan.spec),), plan.counts)
+        reshaped = None if plan.middle == plan.counts else ((("shape", plan.middle),), plan.middle)
+        found = sliced, reshaped
+        if key is not None:
+            if len(_basic) >= REMEMBERED:
+                _basic.clear()
+            _basic[node.shape, key] = found
+    sliced, reshaped = found
+    if sliced is not None:
+        node = graph.applied(views.slice_, (node,), *sliced, node.dtype)
+    if reshaped is not None:
+        node = graph.applied(views.reshape, (node,), *reshaped, node.dtype)
+    return Array(node)
+
+
+#: Indices of integers and slices by shape and key -> the slice and the reshape that they mean; how many are kept.
+_basic, REMEMBERED = {}, 4096
+_PLAIN = frozenset((int, type(None), type(Ellipsis)))
+
+
+def _key(index):
+    """An index of integers, slices, None and ellipses as a key; None for any other."""
+    kind = type(index)
+    if kind is slice:
+        start, stop, step = index.start, index.stop, index.step
+        if type(start) in _PLAIN and type(stop) in _PLAIN and type(step) in _PLAIN:
+            return slice, start, stop, step
+        return None
+    if kind is tuple:
+        keys = []
+        for item in index:
+            key = item if type(item) in _PLAIN else _key(item) if type(item) is slice else slice
+            if key is slice or (key is None and item is not None):
+                return None
+            keys.append(key)
+        return tuple, *keys
+    return (kind, index) if kind in _PLAIN else None
 
 
 def setitem(x, index, value):

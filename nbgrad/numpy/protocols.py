@@ -45,6 +45,10 @@ ACCUMULATE = {"add": "cumsum", "multiply": "cumprod"}
 
 def array_ufunc(ufunc, method, inputs, kwargs):
     """The result of a NumPy ufunc (or its reduce, accumulate, outer) on Arrays."""
+    if not kwargs and method == "__call__":
+        function = _calls().get(ufunc)
+        if function is not None:
+            return function(*inputs)
     import nbgrad.numpy
 
     name, kwargs = ufunc.__name__, dict(kwargs)
@@ -130,6 +134,14 @@ def _unsupported(path, name, known):
 @functools.cache
 def _ufuncs():
     return {getattr(numpy, name).__name__: getattr(numpy, name) for name in UFUNCS if hasattr(numpy, name)}
+
+
+@functools.cache
+def _calls():
+    """Our function under each NumPy ufunc."""
+    import nbgrad.numpy
+
+    return {ufunc: getattr(nbgrad.numpy, name) for name, ufunc in _ufuncs().items() if hasattr(nbgrad.numpy, name)}
 
 
 @functools.cache
