@@ -4,6 +4,7 @@ import numpy
 
 from nbgrad import dtypes, graph, operators, shapes
 from nbgrad.errors import ArgumentError, DeviceError, TracedValueError, describe
+from nbgrad.graph import Node
 
 #: Modules of nbgrad.numpy, from the first use on: it imports this one.
 indexing = protocols = None
@@ -37,7 +38,7 @@ class Array:
     __array_priority__ = 1000
 
     def __init__(self, node):
-        if type(node) is not graph.Node:
+        if type(node) is not Node:
             raise ArgumentError(f"Array: expected a node of a graph, got {describe(node)}; use nbgrad.asarray(x)")
         self._node = node
 

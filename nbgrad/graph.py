@@ -29,7 +29,9 @@ class Node:
 
     __slots__ = ("attrs", "dtype", "history", "info", "inputs", "primitive", "serial", "shape", "site", "value")
 
-    def __init__(self, primitive, inputs, attrs, shape, dtype, value=None, history=False, site=None):
+    def __init__(
+        self, primitive, inputs, attrs, shape, dtype, value=None, history=False, site=None, _next=serials.__next__
+    ):
         self.primitive = primitive
         self.inputs = inputs
         self.attrs = attrs
@@ -38,7 +40,7 @@ class Node:
         self.value = value
         self.history = history
         self.site = site
-        self.serial = next(serials)
+        self.serial = _next()
         self.info = None
 
     def __repr__(self):
@@ -189,6 +191,8 @@ def array_value(x, call, name="x", dtype=None):
     """A private C-contiguous ndarray of a supported dtype with the value of `x`."""
     if isinstance(x, (list, tuple)) and _holds_arrays(x):
         x = [numpy.asarray(v) for v in x]
+    if dtype is None and type(x) is numpy.ndarray and x.dtype in dtypes.SUPPORTED and x.dtype.isnative:
+        return x.copy()
     try:
         value = numpy.array(x, dtype=dtype, order="C", copy=True)
     except (ValueError, TypeError) as error:
@@ -264,13 +268,22 @@ def elementwise(primitive, args):
     """Broadcast and promote `args`, and apply an elementwise primitive to them."""
     if primitive.arity is not None and len(args) != primitive.arity:
         raise ArgumentError(f"{primitive.name}: takes {primitive.arity} arguments, got {len(args)}")
+    if len(args) == 2:  # the fast path: two float arrays of one dtype, one of which may be an ndarray
+        x1, x2 = args
+        if type(x1) is numpy.ndarray:
+            x1 = Array(leaf(array_value(x1, primitive.name, "x1")))
+        elif type(x2) is numpy.ndarray:
+            x2 = Array(leaf(array_value(x2, primitive.name, "x2")))
+        if type(x1) is Array and type(x2) is Array:
+            args, x1, x2 = (x1, x2), x1._node, x2._node
+            if x1.dtype is x2.dtype and primitive.of_floats and x1.dtype.kind == "f":
+                made = paired(primitive, x1, x2, dtypes.BOOL if primitive.result == "bool" else None)
+                if made is not None:
+                    return made
     nodes, kinds, weak = [], [], dtypes.WEAK
     for i, a in enumerate(args):
         if isinstance(a, Array):
             a = a._node
-            kinds.append(a.dtype)
-        elif type(a) is numpy.ndarray:
-            a = leaf(array_value(a, primitive.name, f"x{i + 1}" if len(args) > 1 else "x"))
             kinds.append(a.dtype)
         elif type(a) in weak:
             kinds.append(weak[type(a)])
@@ -279,11 +292,6 @@ def elementwise(primitive, args):
             kinds.append(a.dtype)
         nodes.append(a)
     dtype, casts = dtypes.resolve(primitive, tuple(kinds))
-    if len(nodes) == 2 and casts[0] is kinds[0] and casts[1] is kinds[1]:
-        made = paired(primitive, *nodes, dtype)
-        if made is None:
-            raise _cannot_broadcast(primitive, nodes)
-        return made
     shape, differ = None, False
     for i, n in enumerate(nodes):
         if type(n) is not Node:
@@ -375,7 +383,7 @@ def signature(outputs, through=False):
         node = pop()
         primitive, value = node.primitive, node.value
         if primitive is None or (value is not None and (node.serial < since or not node.history)):
-            key += (node.dtype, node.shape)
+            key += (node.dtype.num, node.shape)  # to hash a dtype takes longer than all of this
             leaves.append(node)
             continue
         inputs = node.inputs

@@ -33,6 +33,8 @@ class Primitive:
         NumPy evaluation, called as ``reference(*values, **attrs)``; the interpreter and the tests use it.
     infer : callable
         ``infer(inputs, attrs) -> (shape, dtype)`` for everything but elementwise primitives.
+    of_floats : bool
+        An elementwise primitive takes floats as they are, to the same dtype or booleans.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Primitive:
         "layout",
         "name",
         "near",
+        "of_floats",
         "reads",
         "reference",
         "result",
@@ -69,6 +72,7 @@ class Primitive:
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
         self.variants, self.near = {}, None
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
+        self.of_floats = domain != "integer" and casts is None and result in ("same", "bool")
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
         self.doc = doc

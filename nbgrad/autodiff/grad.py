@@ -161,6 +161,28 @@ class _Pending(Exception):
     """Arrays made outside of fn that have no value yet."""
 
 
+_FIRST = (0,)
+
+
+def _ready(call, items):
+    """The node of the first argument if it is a float array, and all that are Arrays have their values; else None."""
+    node = None
+    for x in items:
+        if type(x) is Array:
+            found = x._node
+            if found.value is None:
+                return None
+        elif type(x) is not numpy.ndarray:
+            return None
+        elif node is None:
+            found = graph.leaf(graph.array_value(x, call, "argument 0"))
+        if node is None:
+            node = found
+            if node.dtype.kind != "f":
+                return None
+    return node
+
+
 class Inputs:
     """The inputs of one call that are differentiated: fresh nodes in place of those of the arguments.
 
@@ -176,14 +198,14 @@ class Inputs:
     def __init__(self, call, items, positions, weights):
         self.originals, self.trees = originals, trees = [], []
         count = len(items)
-        if count == 1 and not weights and not state.tracked and type(items[0]) is Array and positions == (0,):
-            node = items[0]._node  # the fast path: one array that has its value
-            if node.value is not None and node.dtype.kind == "f":
+        if positions == _FIRST and count and not weights and not state.tracked:
+            node = _ready(call, items)  # the fast path: by the first of arrays that have their values
+            if node is not None:
                 self.now = True
                 originals.append(node)
                 trees.append(None)
                 wrapper = Node(identity, (node,), (), node.shape, node.dtype, node.value, True, node.site)
-                self.wrappers, self.since, self.arguments = [wrapper], wrapper.serial + 1, [Array(wrapper)]
+                self.wrappers, self.since, self.arguments = [wrapper], wrapper.serial + 1, [Array(wrapper), *items[1:]]
                 return
         for p in positions:
             if p >= count:

@@ -47,7 +47,7 @@ def array_ufunc(ufunc, method, inputs, kwargs):
     """The result of a NumPy ufunc (or its reduce, accumulate, outer) on Arrays."""
     if not kwargs and method == "__call__":
         function = _calls().get(ufunc)
-        if function is not None:
+        if function is not None:  # the fast path
             return function(*inputs)
     import nbgrad.numpy
 

@@ -9,6 +9,14 @@ import nbgrad.numpy as nx
 SIZES = (2, 3, 7, 255, 256, 257, 1000, 16384, 16385, 65537, 1_000_000)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def threads():
+    """The texts that drive kernels, on one thread and on several, are compiled once in a process."""
+    fn = ng.jit(lambda x: nx.sin(x) - x)
+    fn(numpy.ones(4))
+    fn(numpy.ones(1_000_000))
+
+
 def kernels():
     """How many kernels were made so far, compiled or loaded."""
     counted = ng.stats()
