@@ -2,6 +2,7 @@
 
 before: ``x0 @ w0 + x1 @ w1 + ...``        after: ``[x0 x1 ...] @ [w0; w1; ...]``
 before: ``x0.T @ g``, ``x1.T @ g``, ...    after: parts of ``[x0 x1 ...].T @ g``
+before: ``x @ w0``, ``x @ w1``             after: parts of ``x @ [w0 w1]``
 
 A product with a few rows or columns is far from what BLAS can do.  A convolution written as a sum over its
 taps is both, forward and backward, and the joined ``[x0 x1 ...]`` is one array for both: the matrix that
@@ -16,12 +17,15 @@ from nbgrad.compile.simplify import made
 
 #: Products from which joining them pays, their largest extent along the joined axis, their rows at least.
 LEAST, SMALL, ROWS = 4, 32, 64
+#: Rows from which a few products with one left side are one, and columns that they may have together: their parts
+#: lie apart, so that many of them cost more to read than the product gains.
+TALL, WIDEST, FEW = 1024, 128, 3
 
 
 def join_products(outputs):
     """`outputs` in a graph that computes the same."""
     order = graph.topological(outputs)
-    if sum(_is(n, "matmul") for n in order) < LEAST:
+    if sum(_is(n, "matmul") for n in order) < 2:
         return outputs
     work = _Joining(order, outputs)
     return work.result(outputs) if work.joined else outputs
@@ -56,6 +60,7 @@ class _Joining:
             depth[node] = max((depth[x] for x in node.inputs), default=0) + _is(node, "matmul")
         self._sums(order)
         self._gradients(order, depth)
+        self._beside(order, depth)
 
     # ------------------------------------------------------------ what is joined
 
@@ -113,6 +118,20 @@ class _Joining:
                 for k, (node, _) in enumerate(members):
                     self.joined[node] = self._rows, ([b], left, k)
 
+    def _beside(self, order, depth):
+        """Products of one tall matrix with a few narrow ones: it is read, and packed by BLAS, only once."""
+        groups = defaultdict(list)
+        for node in order:
+            if _is(node, "matmul") and node not in self._taken and node not in self.joined and node.dtype.kind == "f":
+                a, b = node.inputs
+                if len(a.shape) == len(b.shape) == 2 and a.shape[0] >= TALL and b.shape[1] > 1:
+                    groups[a, depth[node]].append(node)
+        for (a, _), members in groups.items():
+            if 1 < len(members) <= FEW and sum(n.shape[1] for n in members) <= WIDEST:
+                right = [n.inputs[1] for n in members]
+                for k, node in enumerate(members):
+                    self.joined[node] = self._columns, ([a], right, k)
+
     # ------------------------------------------------------------ the new graph
 
     def result(self, outputs):
@@ -169,7 +188,7 @@ class _Joining:
         return self._made(add if len(terms) == 2 else add_n, terms, (), node.shape, node.dtype)
 
     def _rows(self, node, right, left, k):
-        from nbgrad.kernels.shape import reshape, slice_, transpose
+        from nbgrad.kernels.shape import reshape, transpose
 
         joined, (b,) = self._concatenated(left, -1), self._new(right)
         rows = shapes.size(b.shape[:-1])
@@ -178,7 +197,16 @@ class _Joining:
             for x in (joined, b)
         ]
         turned = self._made(transpose, (flat[0],), (("axes", (1, 0)),), (joined.shape[-1], rows), b.dtype)
-        whole = self._product(turned, flat[1])
-        spec = shapes.part(whole.shape, 0, (sum(p.shape[-1] for p in left[:k]), 1, left[k].shape[-1]))
+        return self._part(self._product(turned, flat[1]), 0, left, k)
+
+    def _columns(self, node, left, right, k):
+        (a,) = self._new(left)
+        return self._part(self._product(a, self._concatenated(right, -1)), 1, right, k)
+
+    def _part(self, whole, axis, parts, k):
+        """What the last axis of `parts[k]` became of an axis of the product of all."""
+        from nbgrad.kernels.shape import slice_
+
+        spec = shapes.part(whole.shape, axis, (sum(p.shape[-1] for p in parts[:k]), 1, parts[k].shape[-1]))
         shape = tuple(count for _, _, count in spec)
         return self._made(slice_, (whole,), (("spec", spec),), shape, whole.dtype)
