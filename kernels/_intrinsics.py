@@ -481,10 +481,13 @@ def times_power_of_two():
     def in_two_steps(builder, context, types, y, k):  # the first is exact
         from llvmlite import ir
 
-        form, rounded = _Format(types[0]), builder.module.declare_intrinsic("llvm.rint", [k.type])
-        half = builder.call(rounded, [builder.fmul(k, ir.Constant(k.type, 0.5))])
-        for step in (half, builder.fsub(k, half)):
-            y = builder.fmul(y, builder.bitcast(_power_bits(builder, form, step), k.type))
+        form = _Format(types[0])
+        one, mantissa = form.integer(1), form.integer(form.mantissa)
+        biased = ir.Constant(k.type, form.magic + 2 * form.bias)
+        whole = builder.bitcast(_strict(builder, "fadd", k, biased), form.int_type())  # k + 2 bias in its low bits
+        half = builder.lshr(whole, one)
+        for exponent in (half, builder.sub(whole, half)):
+            y = builder.fmul(y, builder.bitcast(builder.shl(exponent, mantissa), k.type))
         return y
 
     return _intrinsic("times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
