@@ -468,29 +468,56 @@ def times_power_of_two():
     from nbgrad.compile.machine import has_scaling
 
     def in_one_step(builder, context, types, y, k):
-        from llvmlite import ir
-
-        form, word = _Format(types[0]), ir.IntType(32)
-        pattern = builder.bitcast(_strict(builder, "fadd", k, ir.Constant(k.type, form.magic)), form.int_type())
-        steps = pattern if form.width == 32 else builder.trunc(pattern, word)
-        bias = ir.Constant(word, form.magic_low)
-        ty = ir.FunctionType(y.type, [y.type, word])
-        scaled = builder.module.declare_intrinsic("llvm.ldexp", [y.type, word], ty)
-        return builder.call(scaled, [y, builder.sub(steps, bias)])
+        return _scaled(builder, _Format(types[0]), y, k)
 
     def in_two_steps(builder, context, types, y, k):  # the first is exact
-        from llvmlite import ir
-
-        form = _Format(types[0])
-        one, mantissa = form.integer(1), form.integer(form.mantissa)
-        biased = ir.Constant(k.type, form.magic + 2 * form.bias)
-        whole = builder.bitcast(_strict(builder, "fadd", k, biased), form.int_type())  # k + 2 bias in its low bits
-        half = builder.lshr(whole, one)
-        for exponent in (half, builder.sub(whole, half)):
-            y = builder.fmul(y, builder.bitcast(builder.shl(exponent, mantissa), k.type))
+        for step in _two_powers(builder, _Format(types[0]), k):
+            y = builder.fmul(y, step)
         return y
 
     return _intrinsic("times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
+
+
+@Intrinsic
+def successor_times_power_of_two():
+    """(1 + x) * 2**k, rounded once, for integral k up to twice the range of exponents."""
+    from nbgrad.compile.machine import has_scaling
+
+    def in_two_steps(builder, context, types, x, k):
+        first, second = _two_powers(builder, _Format(types[0]), k)
+        return builder.fmul(builder.call(_function(builder, "llvm.fma", x.type, 3), [x, first, first]), second)
+
+    def in_one_step(builder, context, types, x, k):
+        from llvmlite import ir
+
+        return _scaled(builder, _Format(types[0]), builder.fadd(x, ir.Constant(x.type, 1.0)), k)
+
+    return _intrinsic("successor_times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
+
+
+def _scaled(builder, form, y, k):
+    """y * 2**k in one instruction."""
+    from llvmlite import ir
+
+    word = ir.IntType(32)
+    pattern = builder.bitcast(_strict(builder, "fadd", k, ir.Constant(k.type, form.magic)), form.int_type())
+    steps = pattern if form.width == 32 else builder.trunc(pattern, word)
+    bias = ir.Constant(word, form.magic_low)
+    ty = ir.FunctionType(y.type, [y.type, word])
+    scaled = builder.module.declare_intrinsic("llvm.ldexp", [y.type, word], ty)
+    return builder.call(scaled, [y, builder.sub(steps, bias)])
+
+
+def _two_powers(builder, form, k):
+    """Two normal powers of two whose product is 2**k."""
+    from llvmlite import ir
+
+    one, mantissa = form.integer(1), form.integer(form.mantissa)
+    biased = ir.Constant(k.type, form.magic + 2 * form.bias)
+    whole = builder.bitcast(_strict(builder, "fadd", k, biased), form.int_type())  # k + 2 bias in its low bits
+    half = builder.lshr(whole, one)
+    for exponent in (half, builder.sub(whole, half)):
+        yield builder.bitcast(builder.shl(exponent, mantissa), k.type)
 
 
 @Intrinsic

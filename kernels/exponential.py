@@ -23,6 +23,7 @@ from nbgrad.kernels._intrinsics import (
     round_even,
     select,
     smallest_normal,
+    successor_times_power_of_two,
     times_power_of_two,
     with_sign,
 )
@@ -111,6 +112,11 @@ def expm1_reduced(r, tail):
     return fma(r * r, polynomial(r, by_precision(EXP, EXP_32)), tail) + r
 
 
+def expm1_near(r):
+    """exp(r) - 1 for a reduced argument."""
+    return fma(r * r, polynomial(r, by_precision(EXP, EXP_32)), r)
+
+
 def exp_pair(x):
     """k, high, low with exp(x) = 2**k (high + low)."""
     k, r, tail = reduced_by_ln2_pair(x)
@@ -174,7 +180,7 @@ def log_pair(x):
 def exp(x):
     """e**x.  1 ULP."""
     k, r = reduced_by_ln2(limited(x, by_precision(LOWEST, LOWEST_32), by_precision(HIGHEST, HIGHEST_32)))
-    return times_power_of_two(1.0 + expm1_reduced(r, 0.0), k)
+    return successor_times_power_of_two(expm1_near(r), k)
 
 
 @exp.vjp
@@ -201,7 +207,7 @@ def expm1(x):
     """exp(x) - 1, accurate near zero.  2 ULP."""
     k, r = reduced_by_ln2(limited(x, -60.0, by_precision(HIGHEST, HIGHEST_32)))
     one = select(k < 60.0, power_of_two(-k), 0.0)
-    shifted = expm1_reduced(r, 0.0) + (1.0 - one)  # the bracket is exact where it matters
+    shifted = expm1_near(r) + (1.0 - one)  # the bracket is exact where it matters
     return with_sign(times_power_of_two(shifted, k), x)
 
 
@@ -348,7 +354,7 @@ def power_of_magnitude(x, p):
     inside = limited(product, LOWEST, HIGHEST)
     k, r, tail = reduced_by_ln2_pair(inside)
     r, tail = two_sum(r, tail + select(inside == product, error, 0.0))
-    return times_power_of_two(1.0 + expm1_reduced(r, tail), k)
+    return successor_times_power_of_two(expm1_reduced(r, tail), k)
 
 
 def with_power_cases(x1, x2, y):

@@ -21,7 +21,7 @@ from nbgrad.kernels.exponential import (
     HIGHEST,
     HIGHEST_32,
     exp_pair,
-    expm1_reduced,
+    expm1_near,
     fast_two_sum,
     limited,
     log1p_tail,
@@ -44,7 +44,7 @@ def tanh(x):
     size = magnitude(x)
     near, z = size < 1.0, x * x
     k, r = reduced_by_ln2(select(size > 30.0, 60.0, 2.0 * size))
-    e = (1.0 + expm1_reduced(r, 0.0)) * power_of_two(k)
+    e = (1.0 + expm1_near(r)) * power_of_two(k)
     above = z * size * polynomial(z, by_precision(TANH_ABOVE, TANH_ABOVE_32))
     below = polynomial(z, by_precision(TANH_BELOW, TANH_BELOW_32))
     y = select(near, size, 1.0) + select(near, above, -2.0) / select(near, below, e + 1.0)
