@@ -238,10 +238,26 @@ def _group_for(plan, node, x, axes, level, of, readers):
     sharing = readers.get(("reduction", level[node], x.shape, axes, key))
     if sharing is not None:
         candidates.append(of[sharing])
+    for read in _read_for(plan, x) if x in plan.recomputed else ():
+        sharing = readers.get((level[node], x.shape, plan.sources[read].broadcast(x.shape).key()))
+        if sharing is not None and sharing in of:
+            candidates.append(of[sharing])
     for group in candidates:
         if group.axes in (None, axes) and group.domain == x.shape:
             return group
     return None
+
+
+def _read_for(plan, x):
+    """What is read from memory to compute a recomputed value."""
+    pending, seen = [x], set()
+    while pending:
+        for i in pending.pop().inputs:
+            if i in plan.recomputed:
+                pending.append(i)
+            elif i not in seen and not graph.is_constant(plan.sources[i].origin) and shapes.size(i.shape) > 1:
+                seen.add(i)
+                yield i
 
 
 def _scheduled(plan, groups, order):

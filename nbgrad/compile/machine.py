@@ -3,6 +3,8 @@
 import ctypes
 import functools
 
+from nbgrad.compile import loader
+
 _engine = None
 
 
@@ -24,7 +26,9 @@ def target_machine(level=2):
         cpu=llvm.get_host_cpu_name(),
         features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
         opt=level,
-        codemodel="jitdefault",
+        # data beside the code is an operand of its instructions, where a far address takes a register first
+        codemodel="small" if loader.APPLIES else "jitdefault",
+        reloc="pic" if loader.APPLIES else "default",
         jit=True,
     )
 
