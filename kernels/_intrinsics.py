@@ -462,10 +462,14 @@ def power_of_two():
     return _intrinsic("power_of_two", _same, emit)
 
 
+#: The feature of a CPU that multiplies vectors of floats by powers of two in one instruction (scalef).
+_SCALING = "avx512f"
+
+
 @Intrinsic
 def times_power_of_two():
     """y * 2**k, rounded once, for integral k up to twice the range of exponents."""
-    from nbgrad.compile.machine import has_scaling
+    from nbgrad.compile import cpu
 
     def in_one_step(builder, context, types, y, k):
         return _scaled(builder, _Format(types[0]), y, k)
@@ -475,13 +479,13 @@ def times_power_of_two():
             y = builder.fmul(y, step)
         return y
 
-    return _intrinsic("times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
+    return _intrinsic("times_power_of_two", _same, in_one_step if cpu.has(_SCALING) else in_two_steps)
 
 
 @Intrinsic
 def successor_times_power_of_two():
     """(1 + x) * 2**k, rounded once, for integral k up to twice the range of exponents."""
-    from nbgrad.compile.machine import has_scaling
+    from nbgrad.compile import cpu
 
     def in_two_steps(builder, context, types, x, k):
         first, second = _two_powers(builder, _Format(types[0]), k)
@@ -492,7 +496,7 @@ def successor_times_power_of_two():
 
         return _scaled(builder, _Format(types[0]), builder.fadd(x, ir.Constant(x.type, 1.0)), k)
 
-    return _intrinsic("successor_times_power_of_two", _same, in_one_step if has_scaling() else in_two_steps)
+    return _intrinsic("successor_times_power_of_two", _same, in_one_step if cpu.has(_SCALING) else in_two_steps)
 
 
 def _scaled(builder, form, y, k):

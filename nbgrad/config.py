@@ -7,6 +7,8 @@ NBGRAD_JIT          jit                    0: interpret always; 1 (default): com
                                            2: compile everything
 NBGRAD_THREADS      threads                threads of a compiled Program; default: the cores of the process
 NBGRAD_CACHE_DIR    cache_dir              folder of compiled kernels; empty: no disk cache
+NBGRAD_COMPILER     compiler               process (default): LLVM runs in a process of its own, where that can be
+                                           had; thread: in this one
 ==================  =====================  ==============================================================
 """
 
@@ -23,12 +25,13 @@ class Config:
     True
     """
 
-    __slots__ = ("_cache_dir", "_jit", "_threads")
+    __slots__ = ("_cache_dir", "_compiler", "_jit", "_threads")
 
     def __init__(self, environ=os.environ):
         self.jit = _number(environ, "NBGRAD_JIT", 1)
         self.threads = _number(environ, "NBGRAD_THREADS", _cores())
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
+        self.compiler = environ.get("NBGRAD_COMPILER") or "process"
 
     @property
     def jit(self):
@@ -64,6 +67,17 @@ class Config:
     @cache_dir.setter
     def cache_dir(self, value):
         self._cache_dir = os.fspath(value)
+
+    @property
+    def compiler(self):
+        """Where LLVM runs: ``"process"``, one of its own that ends when it is idle, or ``"thread"``, here."""
+        return self._compiler
+
+    @compiler.setter
+    def compiler(self, value):
+        if value not in ("process", "thread"):
+            raise ArgumentError(f"config.compiler (NBGRAD_COMPILER): got {value!r}, expected 'process' or 'thread'")
+        self._compiler = value
 
     def __repr__(self):
         return f"Config(jit={self.jit}, threads={self.threads}, cache_dir={self.cache_dir!r})"

@@ -68,19 +68,24 @@ class _State(threading.local):
     plain = False  # nothing of what follows concerns a node: one look instead of three
     _sites, _scope, _device = True, "", None
 
-    def _noted(name):
-        def change(self, value):
-            setattr(self, name, value)
-            self.plain = not (self._sites or self._scope or self._device)
 
-        return property(operator.attrgetter(name), change)
+def _noted(name):
+    def change(state, value):
+        setattr(state, name, value)
+        state.plain = not (state._sites or state._scope or state._device)
+
+    return property(operator.attrgetter(name), change)
+
+
+class _NotedState(_State):
+    """With the facts of every node, of which `plain` says that there are none."""
 
     sites = _noted("_sites")  # looking for the user's line costs as much as making the node
     scope = _noted("_scope")
     device = _noted("_device")
 
 
-state = _State()
+state = _NotedState()
 
 
 def site(depth=2):

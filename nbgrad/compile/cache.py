@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 
+from nbgrad.compile import cpu
 from nbgrad.config import config
 
 _MAGIC = b"nbgrad object 1\n"
@@ -80,19 +81,4 @@ def environment():
     """
     import llvmlite
 
-    return "\n".join((llvmlite.__version__, sys.version, sys.platform, *_cpu()))
-
-
-def _cpu():
-    """The processor that code is generated for: its name and everything it can do."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            lines = file.read().partition("\n\n")[0].splitlines()
-    except OSError:
-        lines = ()
-    facts = dict([part.strip() for part in line.split(":", 1)] for line in lines if ":" in line)
-    if "flags" in facts:
-        return [os.uname().machine, *(facts.get(k, "") for k in ("vendor_id", "cpu family", "model", "stepping", "flags"))]
-    import llvmlite.binding as llvm
-
-    return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return "\n".join((llvmlite.__version__, sys.version, sys.platform, *cpu.facts()))

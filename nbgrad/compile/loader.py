@@ -9,20 +9,23 @@ object with anything else is left to LLVM's own linker, as are objects for other
 import ctypes
 import functools
 import mmap
-import platform
 import struct
-import sys
 
 import numpy
 
+from nbgrad.compile import machine
+
 #: Whether objects of this system can be loaded here.
-APPLIES = sys.platform.startswith("linux") and platform.machine() == "x86_64"
+APPLIES = machine.BESIDE
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-_SECTION = numpy.dtype([("name", "<u4"), ("type", "<u4"), ("flags", "<u8"), ("address", "<u8"), ("offset", "<u8"),
-                        ("size", "<u8"), ("link", "<u4"), ("info", "<u4"), ("align", "<u8"), ("entry", "<u8")])  # fmt: skip
-_SYMBOL = numpy.dtype([("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"),
-                       ("size", "<u8")])  # fmt: skip
+_SECTION = numpy.dtype([
+    ("name", "<u4"), ("type", "<u4"), ("flags", "<u8"), ("address", "<u8"), ("offset", "<u8"), ("size", "<u8"),
+    ("link", "<u4"), ("info", "<u4"), ("align", "<u8"), ("entry", "<u8"),
+])  # fmt: skip
+_SYMBOL = numpy.dtype([
+    ("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8"),
+])  # fmt: skip
 _RELOCATION = numpy.dtype([("offset", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 _SYMTAB, _RELA, _NOBITS = 2, 4, 8
 _ALLOCATED, _WRITABLE = 2, 1
@@ -47,8 +50,8 @@ def load(code, symbol):
     """
     if not APPLIES or len(code) < _HEADER.size or code[:6] != b"\x7fELF\x02\x01":
         raise Unsupported("not an ELF object of 64 bits")
-    _, kind, machine, _, _, _, at, _, _, _, _, size, count, _ = _HEADER.unpack_from(code)
-    if (kind, machine, size) != (1, 62, _SECTION.itemsize):
+    _, kind, cpu, _, _, _, at, _, _, _, _, size, count, _ = _HEADER.unpack_from(code)
+    if (kind, cpu, size) != (1, 62, _SECTION.itemsize):
         raise Unsupported("not a relocatable object for x86-64")
     sections = numpy.frombuffer(code, _SECTION, count, at)
     symbols, names = _symbols(code, sections)

@@ -10,7 +10,7 @@ import os
 import threading
 import types as python_types
 
-from nbgrad.compile import background, cache
+from nbgrad.compile import cache, remote
 from nbgrad.errors import KernelError
 from nbgrad.primitive import Primitive
 from nbgrad.statistics import COUNTERS
@@ -25,7 +25,7 @@ class Code:
     __slots__ = ("_address", "_job", "_key")
 
     def __init__(self, key, compilation):
-        """From the disk, or else by ``compilation(symbol)``: a `machine.Compilation` to run, or object code."""
+        """From the disk, or else by ``compilation(symbol)``: a `remote.Module`, or object code."""
         self._key, self._address, self._job = key, None, None
         code = cache.read(key)
         if code is not None:
@@ -36,21 +36,22 @@ class Code:
             except (RuntimeError, LookupError):
                 pass  # an entry that does not link is rebuilt
         COUNTERS["kernels_compiled"] += 1
+        remote.prepare()
         made = compilation(symbol_of(key))
         if isinstance(made, bytes):
             self._link(made)
         else:
-            self._job = background.submit(made.run)
+            self._job = made
 
     @property
     def address(self):
         """Where the function is; waits for the compiler."""
         job = self._job
         if job is not None:
-            made = job.result()
+            code = job.result()
             with _lock:
                 if self._address is None:
-                    self._link(made.object_code())
+                    self._link(code)
         return self._address
 
     def _link(self, code):
@@ -105,7 +106,7 @@ def _made(source, names):
         from nbgrad.compile import machine, translate
 
         try:
-            return machine.Compilation(translate.kernel(source, functions, symbol))
+            return remote.submit(str(translate.kernel(source, functions, symbol)), machine.KERNELS)
         except translate.Unsupported as reason:
             return _by_numba(source, functions, symbol, names, reason)
 
@@ -132,7 +133,7 @@ def function(text, count):
     def compilation(symbol):
         from nbgrad.compile import machine, translate
 
-        return machine.Compilation(translate.function(text, count, symbol), loops=False)
+        return remote.submit(str(translate.function(text, count, symbol)), machine.DRIVERS)
 
     with _lock:
         if key not in _kernels:

@@ -55,11 +55,11 @@ def test_a_missing_symbol_is_an_error(code):
         loader.load(code, "question")
 
 
-@pytest.mark.parametrize("text", [
-    pytest.param("@n = global i64 1\ndefine i64 @answer() {\n  %n = load i64, i64* @n\n  ret i64 %n\n}", id="variable"),
-    pytest.param("declare i64 @nowhere_at_all()\ndefine i64 @answer() {\n  %n = call i64 @nowhere_at_all()\n  ret i64 %n\n}",
-                 id="unknown function"),
-])  # fmt: skip
+VARIABLE = "@n = global i64 1\ndefine i64 @answer() {\n  %n = load i64, i64* @n\n  ret i64 %n\n}"
+UNKNOWN = "declare i64 @nowhere_at_all()\ndefine i64 @answer() {\n  %n = call i64 @nowhere_at_all()\n  ret i64 %n\n}"
+
+
+@pytest.mark.parametrize("text", [VARIABLE, UNKNOWN], ids=["variable", "unknown function"])
 def test_what_is_not_loaded_here_is_left_to_llvm(text):
     with pytest.raises(loader.Unsupported):
         loader.load(object_code(text), "answer")

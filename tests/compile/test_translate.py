@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nbgrad as ng
-from nbgrad.compile import machine, translate
+from nbgrad.compile import machine, native, translate
 from nbgrad.dtypes import SUPPORTED
 from nbgrad.errors import KernelError
 from nbgrad.primitive import primitives
@@ -21,7 +21,7 @@ INTEGERS = [0, 1, 2, 3, 5, 7, 31, 100, 127]
 
 
 def run(code, symbol, inputs, out):
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(machine.linked(code, symbol))
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(native._linked(code, symbol))
     table = np.array([a.ctypes.data for a in (*inputs, out)], np.int64)
     call(table.ctypes.data, 0, out.size)
     return out
@@ -78,7 +78,7 @@ def test_translated_equals_numba(primitive, dtype):
     for symbol, code in (
         (
             f"translated_{k}",
-            machine.Compilation(translate.kernel(source, functions, f"translated_{k}")).run().object_code(),
+            machine.object_code(str(translate.kernel(source, functions, f"translated_{k}"))),
         ),
         (f"numba_{k}", by_numba.kernel(source, functions, f"numba_{k}")),
     ):
