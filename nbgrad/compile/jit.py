@@ -8,14 +8,15 @@ import numpy
 
 from nbgrad import graph, trees
 from nbgrad.array import Array, Parameter
+from nbgrad.autodiff.arguments import flag
 from nbgrad.compile.program import Program
 from nbgrad.config import config
 from nbgrad.errors import ArgumentError, describe
-from nbgrad.graph import Node
+from nbgrad.graph import Node, state
 from nbgrad.runtime import call, driver
 
 
-def jit(fn=None, *, static_argnums=(), static_argnames=()):
+def jit(fn=None, *, static_argnums=(), static_argnames=(), as_numpy=False):
     """Compile a function of arrays.
 
     The function is traced once for each combination of tree structure, shapes, dtypes and static arguments:
@@ -31,6 +32,9 @@ def jit(fn=None, *, static_argnums=(), static_argnames=()):
         Positional arguments that are part of the trace; hashable.
     static_argnames : str or tuple of str
         Keyword arguments that are part of the trace; hashable.
+    as_numpy : bool
+        Results are NumPy arrays that the caller owns, not Arrays: for callers outside of nbgrad, as
+        ``scipy.optimize.minimize(ng.jit(ng.value_and_grad(f), as_numpy=True), x0, jac=True)``.
 
     Returns
     -------
@@ -56,10 +60,10 @@ def jit(fn=None, *, static_argnums=(), static_argnames=()):
     Array([2., 5.], shape=(2,), dtype=float64, device=cpu)
     """
     if fn is None:
-        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames)
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames, as_numpy=as_numpy)
     if not callable(fn):
         raise ArgumentError(f"jit: fn must be callable, not {describe(fn)}")
-    return Jitted(fn, static_argnums, static_argnames)
+    return Jitted(fn, static_argnums, static_argnames, flag("jit", "as_numpy", as_numpy))
 
 
 class _Uncollected:
@@ -105,9 +109,9 @@ class Trace:
 class Jitted:
     """A function that `jit` compiles."""
 
-    def __init__(self, fn, static_argnums, static_argnames):
+    def __init__(self, fn, static_argnums, static_argnames, as_numpy):
         functools.update_wrapper(self, fn, updated=())
-        self._fn = fn
+        self._fn, self._as_numpy = fn, as_numpy
         self._static_nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
         self._static_names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
         self._traces = {}
@@ -115,7 +119,7 @@ class Jitted:
 
     def __call__(self, *args, **kwargs):
         last = self._last
-        if last is not None and not kwargs and not graph.state.tracked and config._jit:
+        if last is not None and not kwargs and not state.tracked and config._jit:
             if last.fast is not None:
                 results = last.fast(*args)
                 if results is not None:
@@ -128,7 +132,7 @@ class Jitted:
         return self._slow(args, kwargs)
 
     def _slow(self, args, kwargs):
-        if graph.state.tracked:  # inside another transform the outer one differentiates or compiles
+        if state.tracked:  # inside another transform the outer one differentiates or compiles
             return self._fn(*args, **kwargs)
         with uncollected:
             trace, values = self._traced(args, kwargs)
@@ -177,12 +181,12 @@ class Jitted:
         positional = list(positional)
         for k, a in static[0]:
             positional.insert(k, a)
-        graph.state.tracked += 1
+        state.tracked += 1
         try:
             result = self._fn(*positional, **named, **dict(static[1]))
         finally:
-            graph.state.tracked -= 1
-        results = Results(result)
+            state.tracked -= 1
+        results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
         owners = _owners(results.outputs)
         program = Program([*placeholders, *(p._node for p in owners)], results.outputs, eager=True)
         return Trace(program, owners, results)
@@ -235,8 +239,8 @@ class Results:
         How the nest is made on a stack: `nbgrad.runtime.call` knows the kinds.
     """
 
-    def __init__(self, result):
-        self.outputs, self.steps = [], []
+    def __init__(self, result, leaf):
+        self.outputs, self.steps, self._leaf = [], [], leaf
         self._add(result)
 
     def __call__(self, arrays):
@@ -244,6 +248,8 @@ class Results:
         for kind, detail in self.steps:
             if kind == call.ARRAY:
                 stack.append(_leaf(arrays[detail]))
+            elif kind == call.NDARRAY:
+                stack.append(arrays[detail])
             elif kind == call.OBJECT:
                 stack.append(detail)
             else:
@@ -258,7 +264,7 @@ class Results:
         kind, parts = call.OBJECT, ()
         if isinstance(value, (Array, numpy.ndarray, numpy.generic)):
             self.outputs.append(graph.node_of(value, "jit", "result"))
-            self.steps.append((call.ARRAY, len(self.outputs) - 1))
+            self.steps.append((self._leaf, len(self.outputs) - 1))
             return
         if type(value) in (tuple, list):
             kind, parts = call.TUPLE if type(value) is tuple else call.LIST, value

@@ -42,7 +42,7 @@ from nbgrad.runtime.intrinsics import (
 #: Words of `stack` that arrays and unfinished results may take.
 ROOM = 120
 #: What a step makes.
-ARRAY, OBJECT, TUPLE, LIST, DICT, OTHER = range(6)
+ARRAY, OBJECT, TUPLE, LIST, DICT, OTHER, NDARRAY = range(7)
 
 
 # ---------------------------------------------------------------- the texts that are compiled
@@ -73,6 +73,8 @@ def nested(words, arrays, top):
             made = wrapped(words, read(arrays + 8 * detail), detail)
         elif kind == 1:
             made = new_reference(detail)
+        elif kind == 6:
+            made = read(arrays + 8 * detail)
         elif kind == 4:
             made = new_dict()
             top -= 8 * detail
@@ -138,7 +140,7 @@ def builtin(compiled, parameters, steps):
     parameters : list of Parameter
         Read anew at every call, behind the arguments.
     steps : list of (kind, detail)
-        How results are made on a stack: ARRAY k; OBJECT o; TUPLE or LIST of the last n; DICT of the last n, keys
+        How results are made on a stack: ARRAY k or NDARRAY k; OBJECT o; TUPLE or LIST of the last n; DICT of the last n, keys
         before their values; OTHER (make, n), which is Python's to make.
     """
     offsets = _offsets()
@@ -147,6 +149,8 @@ def builtin(compiled, parameters, steps):
         return None
     if any(bucket is not None for _, _, bucket in compiled.made) or any(kind == OTHER for kind, _ in steps):
         return None  # memory of the pool, containers of a registry
+    if all(kind != ARRAY for kind, _ in steps):
+        compiled.give_away()
     node = offsets["node"]
     shapes = [shape for shape, _, _ in compiled.made]
     common = {"primitive": None, "inputs": (), "attrs": (), "history": False, "site": None, "info": None}

@@ -81,6 +81,10 @@ class Compiled:
             self._free_arena()
         return outs
 
+    def give_away(self):
+        """Results belong to the caller, who may write to them: no Array will hand them out."""
+        self._segments[0].plan[10] = len(self.inputs) + len(self.outputs)
+
     def profile(self, values, repeat):
         """For each launch its name and its median seconds, in order."""
         apart = Compiled(self.inputs, self.outputs, self._captured, self.launches, self._arena_bytes, apart=True)

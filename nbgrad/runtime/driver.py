@@ -40,6 +40,7 @@ from nbgrad.runtime.intrinsics import (
     try_wait,
     wait,
     write,
+    write_shared,
     yield_core,
 )
 
@@ -73,7 +74,7 @@ def work(plan, is_main):
             if is_main:
                 for c in range(chunks):
                     run_kernel(code, words, c * grain, min(c * grain + grain, total))
-                write(launch + 40, chunks)
+                write_shared(launch + 40, chunks)
         else:
             while take_ticket(launch + 32, 1) < chunks:
                 c = front
@@ -154,14 +155,14 @@ def execute(plan, values):
             write(launches + 72 * k + 64, 0)
         write(mailbox + 8, plan)
         write(mailbox + 64, read(plan + 96))
-        write(mailbox + 16, 1)
+        write_shared(mailbox + 16, 1)
         for _ in range(wanted):
             post(mailbox + 32)
         work(plan, True)
-        write(mailbox + 16, 0)
+        write_shared(mailbox + 16, 0)
         while read_shared(mailbox + 24) != 0:
             yield_core()
-        write(mailbox, 0)
+        write_shared(mailbox, 0)
     acquire_gil(state)
     write(plan, 0)
     return 0

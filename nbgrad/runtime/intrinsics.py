@@ -47,12 +47,22 @@ def read_shared():
 
 @Intrinsic
 def write():
-    """Write a word that other threads may read."""
+    """Write a word at an address."""
+
+    def emit(builder, context, types, a, value):
+        builder.store(value, _pointer(builder, a))
+
+    return Emission("write", _nothing, emit, 2)
+
+
+@Intrinsic
+def write_shared():
+    """Write a word that other threads wait for: they see what was written before it, too."""
 
     def emit(builder, context, types, a, value):
         builder.store_atomic(value, _pointer(builder, a), "seq_cst", 8)
 
-    return Emission("write", _nothing, emit, 2)
+    return Emission("write_shared", _nothing, emit, 2)
 
 
 @Intrinsic

@@ -126,3 +126,39 @@ def test_a_collection_during_a_call_does_no_harm():
             assert jitted(X)[7][1].tolist() == [8.0, 9.0, 10.0]
     finally:
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_results_as_numpy_belong_to_the_caller(size, settings):
+    fn = ng.jit(lambda x: {"y": x * 2, "s": [np.sum(x), "text"]}, as_numpy=True)
+    x = numpy.ones(size)
+    first, second = fn(x), fn(x)
+    assert type(first["y"]) is type(first["s"][0]) is numpy.ndarray
+    assert (first["s"][0].shape, first["s"][0].item(), first["s"][1]) == ((), size, "text")
+    first["y"][:] = 7  # writable, and nobody else's
+    assert (second["y"] == 2).all()
+    assert (fn(x)["y"] == 2).all()
+    assert (x == 1).all()
+    settings.jit = 0
+    assert type(fn(x)["y"]) is numpy.ndarray
+
+
+def test_results_as_numpy_stay_arrays_inside_a_transform():
+    fn = ng.jit(lambda x: np.sum(x * x), as_numpy=True)
+    numpy.testing.assert_array_equal(ng.grad(fn)(ng.asarray(X)), 2 * X)
+    assert isinstance(fn(X), numpy.ndarray)
+
+
+def test_as_numpy_serves_an_optimiser():
+    optimize = pytest.importorskip("scipy.optimize")
+
+    def rosenbrock(x):
+        return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+    found = optimize.minimize(ng.jit(ng.value_and_grad(rosenbrock), as_numpy=True), numpy.zeros(5), jac=True)
+    numpy.testing.assert_allclose(found.x, 1, atol=1e-4)
+
+
+def test_as_numpy_is_a_bool():
+    with pytest.raises(ng.ArgumentError, match="jit: as_numpy must be True or False, got str 'yes'"):
+        ng.jit(lambda x: x, as_numpy="yes")
