@@ -17,6 +17,10 @@ class Job:
     def __init__(self, call):
         self._call, self._value, self._error, self._done = call, None, None, threading.Event()
 
+    def done(self):
+        """Whether `result` is there without waiting."""
+        return self._done.is_set()
+
     def result(self):
         """What the call returned; jobs of the queue are done meanwhile."""
         while not self._done.is_set():

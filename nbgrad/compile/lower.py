@@ -57,14 +57,15 @@ class Launch:
         self.reads, self.writes = [], []
 
 
-def lower(inputs, captured, outputs):
-    """A `Compiled` for a simplified graph."""
-    from nbgrad.runtime.compiled import Compiled
+class Lowering:
+    """A simplified graph on its way to launches; its kernels compile elsewhere meanwhile.
 
-    return Compiled(*_Lowering(inputs, captured, outputs).result())
+    Parameters
+    ----------
+    inputs, captured, outputs : lists of Node
+        As `nbgrad.compile.simplify.simplify` returns them.
+    """
 
-
-class _Lowering:
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
         outputs = in_steps(unroll(join_products(outputs)))
@@ -103,8 +104,17 @@ class _Lowering:
 
         return Node(identity, (node,), (), node.shape, node.dtype)
 
-    def result(self):
-        """Everything that a `Compiled` is made of."""
+    def ready(self):
+        """Whether all kernels are there."""
+        return all(launch.code is None or launch.code.ready() for launch in self.launches)
+
+    def compiled(self):
+        """The `Compiled`; waits for its kernels."""
+        from nbgrad.runtime.compiled import Compiled
+
+        return Compiled(*self._result())
+
+    def _result(self):
         for at, launch in enumerate(self.launches):
             for buffer in (*launch.reads, *launch.writes):
                 buffer.first = at if buffer.first is None else buffer.first
@@ -493,8 +503,8 @@ class _Lowering:
 
 
 _SINGLE = {
-    "matmul": _Lowering._matmul, "concatenate": _Lowering._concatenate, "embed": _Lowering._embed,
-    "add_n": _Lowering._long_sum,
+    "matmul": Lowering._matmul, "concatenate": Lowering._concatenate, "embed": Lowering._embed,
+    "add_n": Lowering._long_sum,
 }  # fmt: skip
 
 

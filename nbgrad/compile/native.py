@@ -43,6 +43,11 @@ class Code:
         else:
             self._job = made
 
+    def ready(self):
+        """Whether `address` is there without waiting."""
+        job = self._job
+        return job is None or job.done()
+
     @property
     def address(self):
         """Where the function is; waits for the compiler."""

@@ -1,7 +1,8 @@
 """Program: the compiled form of a graph, and the table in which Programs are found again.
 
 A Program starts as an interpreter.  What is worth it is lowered to compiled launches: everything under
-`jit`, and whatever has spent more time in the interpreter than compiling it is expected to cost.
+`jit`, and whatever has spent more time in the interpreter than planning it is expected to cost.  Its kernels compile
+beside it then, and the interpreter goes on until they are there.
 """
 
 import time
@@ -12,8 +13,8 @@ from nbgrad.config import config
 from nbgrad.runtime.interpreter import Interpreter
 from nbgrad.statistics import COUNTERS
 
-#: Seconds in the interpreter after which a Program is compiled: about what compiling a few kernels costs.
-PATIENCE = 0.1
+#: Seconds in the interpreter after which a Program is compiled: about what it costs to plan a few kernels.
+PATIENCE = 0.02
 #: How many Programs are kept; the least recently used one goes.
 KEPT = 4096
 
@@ -30,11 +31,11 @@ class Program:
         Compile before the first run instead of when it has proved worth it.
     """
 
-    __slots__ = ("_compiled", "_graph", "_interpreter", "_patience", "eager")
+    __slots__ = ("_compiled", "_graph", "_interpreter", "_lowering", "_patience", "eager")
 
     def __init__(self, inputs, outputs, eager=False):
         self._graph = simplify(inputs, outputs)
-        self._interpreter = self._compiled = None
+        self._interpreter = self._lowering = self._compiled = None
         self._patience = PATIENCE
         self.eager = eager
         COUNTERS["programs"] += 1
@@ -44,7 +45,7 @@ class Program:
         if self._compiled is not None and config.jit:
             return self._compiled.run(values)
         mode = config.jit
-        if mode == 2 or (mode == 1 and (self.eager or self._patience <= 0)):
+        if mode == 2 or (mode == 1 and (self.eager or (self._patience <= 0 and self._lowered().ready()))):
             return self.compiled().run(values)
         if self._interpreter is None:
             self._interpreter = Interpreter(*self._graph)
@@ -53,12 +54,20 @@ class Program:
         self._patience -= time.perf_counter() - start
         return results
 
+    def _lowered(self):
+        if self._lowering is None:
+            from nbgrad.compile.lower import Lowering
+            from nbgrad.runtime import driver
+
+            driver.prepare()
+            self._lowering = Lowering(*self._graph)
+        return self._lowering
+
     def compiled(self):
         """The launches, lowered now if need be."""
         if self._compiled is None:
-            from nbgrad.compile.lower import lower
-
-            self._compiled = lower(*self._graph)
+            self._compiled = self._lowered().compiled()
+            self._lowering = None
         return self._compiled
 
 

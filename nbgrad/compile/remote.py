@@ -27,12 +27,24 @@ class Module:
         self._text, self._level = text, level
         self._server = self._here = self._code = self._error = None
 
+    def done(self):
+        """Whether `result` is there without waiting."""
+        with _lock:
+            while self._code is None and self._error is None and self._here is None:
+                if self._server is not _server or self._server is None:
+                    self.compile_here()
+                elif not self._server.answers():
+                    return False
+                elif not self._server.receive():
+                    self.compile_here()
+        return self._here is None or self._here.done()
+
     def result(self):
         """The bytes of the object file; waits for them."""
         while self._code is None and self._error is None and self._here is None:
             with _lock:
                 server = self._server
-                if server is None or server is not _server or not server.receive(self):
+                if server is None or server is not _server or not server.receive():
                     self.compile_here()
         if self._here is not None:
             return self._here.result()
@@ -87,20 +99,24 @@ class _Server:
         module._server = self
         return True
 
-    def receive(self, wanted):
-        """Read answers until there is one for `wanted`; False if there will be none."""
+    def answers(self):
+        """Whether there is an answer to read."""
+        import select
+
+        return bool(self._received) or bool(select.select([self._in], [], [], 0)[0])
+
+    def receive(self):
+        """Read an answer; False if there will be none."""
         try:
-            while wanted._code is None and wanted._error is None:
-                number, verdict, length = self._line().split()
-                body = self._bytes(int(length))
-                module = self._asked.pop(number)
-                if verdict == b"ok":
-                    module._code = body
-                else:
-                    module._error = body.decode()
+            number, verdict, length = self._line().split()
+            body, module = self._bytes(int(length)), self._asked.pop(number)
         except (OSError, EOFError, ValueError, KeyError):
             stop()
             return False
+        if verdict == b"ok":
+            module._code = body
+        else:
+            module._error = body.decode()
         return True
 
     def _line(self):

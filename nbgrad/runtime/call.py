@@ -140,8 +140,8 @@ def builtin(compiled, parameters, steps):
     parameters : list of Parameter
         Read anew at every call, behind the arguments.
     steps : list of (kind, detail)
-        How results are made on a stack: ARRAY k or NDARRAY k; OBJECT o; TUPLE or LIST of the last n; DICT of the last n, keys
-        before their values; OTHER (make, n), which is Python's to make.
+        How results are made on a stack: ARRAY k or NDARRAY k; OBJECT o; TUPLE or LIST of the last n; DICT of the last
+        n, keys before their values; OTHER (make, n), which is Python's to make.
     """
     offsets = _offsets()
     arrays = len(compiled.inputs) + len(compiled.outputs)
