@@ -13,8 +13,8 @@ from nbgrad.config import config
 from nbgrad.runtime.interpreter import Interpreter
 from nbgrad.statistics import COUNTERS
 
-#: Seconds in the interpreter after which a Program is compiled: about what it costs to plan a few kernels.
-PATIENCE = 0.02
+#: Seconds in the interpreter after which a Program is compiled, and those for each node: about what planning it costs.
+PATIENCE, PATIENCE_OF_NODE = 0.02, 1e-4
 #: How many Programs are kept; the least recently used one goes.
 KEPT = 4096
 
@@ -49,6 +49,7 @@ class Program:
             return self.compiled().run(values)
         if self._interpreter is None:
             self._interpreter = Interpreter(*self._graph)
+            self._patience += PATIENCE_OF_NODE * len(self._interpreter)
         start = time.perf_counter()
         results = self._interpreter.run(values)
         self._patience -= time.perf_counter() - start

@@ -45,6 +45,9 @@ class Interpreter:
         self._first = len(inputs)
         self._outputs = [(slot[n], n.dtype) for n in outputs]
 
+    def __len__(self):
+        return len(self._steps)
+
     def run(self, values):
         """Output ndarrays, each its own memory, for the values of the inputs."""
         COUNTERS["interpreted"] += 1

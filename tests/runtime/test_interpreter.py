@@ -105,6 +105,7 @@ def test_a_structure_that_proves_worth_it_is_compiled(settings, monkeypatch):
 
     settings.jit = 1
     monkeypatch.setattr(programs, "PATIENCE", 0.0)
+    monkeypatch.setattr(programs, "PATIENCE_OF_NODE", 0.0)
     p = program(lambda x: nx.abs(x) * 2.0, X)
     launched = ng.stats()["launches"]
     for _ in range(10_000):  # interpreted until the kernels are there
@@ -122,6 +123,7 @@ def test_nobody_waits_for_the_compiler(settings, monkeypatch, compiler):
 
     settings.jit, settings.compiler, settings.cache_dir = 1, compiler, ""
     monkeypatch.setattr(programs, "PATIENCE", 0.0)
+    monkeypatch.setattr(programs, "PATIENCE_OF_NODE", 0.0)
     monkeypatch.setattr(native, "_kernels", {})
     monkeypatch.setattr(remote.Module, "done", lambda module: False)
     p = program(lambda x: nx.abs(x) * 2.5, X)
