@@ -13,7 +13,7 @@ from nbgrad.compile.join import join_products
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
-from nbgrad.compile.source import Words, Writer
+from nbgrad.compile.source import Stamp, Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
 from nbgrad.graph import Node
@@ -72,7 +72,7 @@ class Lowering:
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs)
-        self.launches, self.buffers = [], {}
+        self.launches, self.buffers, self.stamps = [], {}, {}
         for k, node in enumerate(inputs):
             self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
         for k, node in enumerate(captured):
@@ -150,9 +150,17 @@ class Lowering:
         loops = nest.build(group, self.plan, targets)
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)) or "fill")
-        kernel = emit.Kernel(loops, self.plan, group.domain, launch.name)
+        make = lambda: emit.Kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
+        kernel = self._stamped((launch.name, loops.structure(self.plan)), make, loops.views())
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
+
+    def _stamped(self, key, make, views):
+        """The kernel that `make` emits; one of the same key is emitted once."""
+        stamp = self.stamps.get(key)
+        if stamp is None:
+            stamp = self.stamps[key] = Stamp(make())
+        return stamp.printed(views)
 
     def _rows(self, unit, readers):
         """One launch for groups that run row by row."""
@@ -475,7 +483,12 @@ class Lowering:
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
         launch = Launch(name)
-        kernel = Assembly(whole, node.dtype, below, number, views, accumulate, name)
+        make = lambda: Assembly(whole, node.dtype, below, number, views, accumulate, name)  # noqa: E731
+        start = origin.attrs if number is not None else below and below.strides
+        shown = tuple([(v.shape, v.strides, spec) for v, spec in views])
+        key = name, node.dtype.num, whole.shape, number is None, start, accumulate, shown
+        pointers = [whole, *([below] if below else []), *(v for v, _ in views)]
+        kernel = self._stamped(key, make, pointers)
         reads = [v.origin for v, _ in views] + ([below.origin] if below else [])
         self._finish(launch, kernel, reads, [whole.origin])
 

@@ -34,9 +34,41 @@ class Nest:
         Results of reductions.
     values : list of Node
         What is computed for each element, in order.
+    reads : dict
+        Node that is read from memory -> its key in `loads`.
     """
 
-    __slots__ = ("columns", "extents", "loads", "reduced", "results", "stores", "values")
+    __slots__ = ("columns", "extents", "loads", "reads", "reduced", "results", "stores", "values")
+
+    def views(self):
+        """What its pointers point to, in the order in which they are declared."""
+        found = [o.view for o in (*self.loads.values(), *self.stores)]
+        for o in self.results:
+            found += (o.view, o.view)  # the result, and parts of it
+        return found
+
+    def structure(self, plan):
+        """A key: nests of equal structure are the same kernel over the same words, apart from addresses."""
+        index = {n: k for k, n in enumerate(self.values)}
+        place = {key: -1 - k for k, key in enumerate(self.loads)}
+
+        def reference(x):
+            origin = plan.sources[x].origin
+            if graph.is_constant(origin):
+                return origin.attrs, origin.dtype.num
+            found = index.get(x)
+            return place[self.reads[x]] if found is None else found
+
+        key = [self.extents, self.reduced, self.columns]
+        for o in self.loads.values():
+            key += (o.strides, o.dtype.num)
+        for o in self.stores:
+            key += (o.strides, o.dtype.num, o.mode, reference(o.node))
+        for node in (*self.values, *(o.node for o in self.results)):
+            key += (node.primitive, node.attrs, node.dtype.num, *[reference(x) for x in node.inputs])
+        for o in self.results:
+            key += (o.strides, o.node.shape)
+        return tuple(key)
 
 
 def build(group, plan, targets, inner=None):
@@ -46,7 +78,7 @@ def build(group, plan, targets, inner=None):
     """
     nest = Nest()
     domain = group.domain
-    nest.loads, nest.stores, nest.results = {}, [], []
+    nest.loads, nest.stores, nest.results, nest.reads = {}, [], [], {}
     stored = [n for n in group.nodes if plan.stored[n]]
     nest.values = _demanded(group, plan, stored)
     computed = set(nest.values)
@@ -54,7 +86,9 @@ def build(group, plan, targets, inner=None):
         for x in node.inputs:
             if x not in computed and not graph.is_constant(plan.sources[x].origin):
                 view = plan.sources[x].broadcast(domain)
-                nest.loads.setdefault(load_key(x, plan, domain), Operand(view, x.dtype, view.strides, x))
+                nest.reads[x] = key = view.key(), x.dtype
+                if key not in nest.loads:
+                    nest.loads[key] = Operand(view, x.dtype, view.strides, x)
     for node in stored:
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node))

@@ -1,5 +1,6 @@
 """What emitted sources are written with: lines, and the table of words that their kernels read."""
 
+import copy
 import functools
 
 #: Outputs with an alias scope of their own; further ones share the last.
@@ -24,6 +25,25 @@ class Words:
         index = self.add(0)
         self.addresses.append((index, view, name))
         return index
+
+
+class Stamp:
+    """A kernel that is launched with many addresses: emitted once, with words for each launch.
+
+    before: 500 equal steps of a loop, each emitted    after: one of them emitted, and 499 tables copied
+    """
+
+    def __init__(self, kernel):
+        self._kernel, words = kernel, kernel.words
+        self._values, self._slots = list(words.values), [(index, role) for index, _, role in words.addresses]
+
+    def printed(self, views):
+        """The kernel with words of its own, for pointers to `views`."""
+        kernel = copy.copy(self._kernel)
+        kernel.words = words = Words()
+        words.values = list(self._values)
+        words.addresses = [(index, view, role) for (index, role), view in zip(self._slots, views, strict=True)]
+        return kernel
 
 
 class Writer:
