@@ -6,7 +6,7 @@ strides, addresses and constants are words of the table, so a new size or a new 
 
 from nbgrad import graph
 from nbgrad.compile.nest import load_key
-from nbgrad.compile.source import OUTPUT_SCOPES, Words, Writer, name_of, register
+from nbgrad.compile.source import APART, OUTPUT_SCOPES, Words, Writer, name_of, register
 from nbgrad.shapes import size
 
 #: Elements summed in any order before their sum is added with its rounding error kept.
@@ -53,7 +53,8 @@ class Body:
         self.words, self.names, self.writer = words, names, writer
         self.pointer, self.numbers, self.strides, self.computed = {}, {}, {}, 0
         self.first_scope, self.own, self.gathers, self.base = 0, {}, False, {}
-        self.split_words, self.flat, self.near = None, False, ()
+        self.split_words, self.flat = None, False
+        self.near = self.apart = frozenset()
 
     # ------------------------------------------------------------ declarations
 
@@ -147,57 +148,78 @@ class Body:
 
     # ------------------------------------------------------------ bodies
 
-    def _inner(self, place, axis, first, last, names, finish):
+    def _inner(self, place, axis, first, last, names, finish, start=None):
         """The innermost loop: its values, and what ``finish(names)`` makes of them.
 
-        Where all arguments of some primitive are near in these elements, which a first loop finds out, its cheaper
-        text serves; for a few far ones all elements take the other one.
+        Primitives with a cheaper text for near arguments use that, and for these elements once more the other one if
+        some argument was not near.  With `start`, which writes what comes before the loop, all of it can be done
+        again; a loop that adds to memory cannot, and there a loop of its own looks at the arguments first, where
+        they are cheap to know.
         """
-        w, (guarded, before) = self.writer, self._guarded(names)
+        w, near = self.writer, self._near(names)
 
-        def loop():
+        def loop(look=()):
             w.open(f"for i in range({first}, {last}):")
-            finish(self._body(place, axis, "i", dict(names)))
+            found = self._body(place, axis, "i", dict(names))
+            self._look(look, found)
+            finish(found)
             w.close()
 
-        if not guarded:
+        if start is None:
+            near, before = self._cheap(near, names)
+        else:
+            start()
+        if not near:
             loop()
             return
         bounds = {}
-        for node in guarded:
+        for node in near:
             bounds.setdefault((node.primitive.near.bound, node.inputs[0].dtype), []).append(node)
         for k, (_, dtype) in enumerate(bounds):
             w.line(f"most{self.prefix}{k} = to_{dtype}(0)")
-        w.open(f"for i in range({first}, {last}):")
-        found = self._body(place, axis, "i", dict(names), only=before)
-        for k, nodes in enumerate(bounds.values()):
-            for x in dict.fromkeys(n.inputs[0] for n in nodes):
-                most = f"most{self.prefix}{k}"
-                w.line(f"{most} = larger({most}, abs({self._operand(x, found)[0]}))")
-        w.close()
-        near = " and ".join(f"most{self.prefix}{k} <= {bound!r}" for k, (bound, _) in enumerate(bounds))
-        w.open(f"if {near}:")
-        self.near = guarded
+        all_near = " and ".join(f"most{self.prefix}{k} <= {bound!r}" for k, (bound, _) in enumerate(bounds))
+        if start is None:
+            w.open(f"for i in range({first}, {last}):")
+            self._look(bounds.values(), self._body(place, axis, "i", dict(names), only=before))
+            w.close()
+            w.open(f"if {all_near}:")
+        self.near = frozenset(near)
+        loop(() if start is None else bounds.values())
+        self.near, self.apart = frozenset(), frozenset(near)
+        if start is None:
+            w.close()
+            w.open("else:")
+        else:
+            w.open(f"if not ({all_near}):")  # nor is nan
+            start()
         loop()
-        self.near = ()
-        w.close()
-        w.open("else:")
-        loop()
+        self.apart = frozenset()
         w.close()
 
-    def _guarded(self, names):
-        """Nodes with a cheaper text for near arguments, and what has to be known to tell whether they are near."""
-        guarded, before = [], {}
-        inside = set(self.nest.values)
-        for node in self.nest.values:
-            if node.primitive.near is None or node in names or name_of(node.dtype) not in node.primitive.near.texts:
-                continue
+    def _look(self, bounds, names):
+        """The largest arguments so far, for each bound that they may have."""
+        for k, nodes in enumerate(bounds):
+            for x in dict.fromkeys(n.inputs[0] for n in nodes):
+                most = f"most{self.prefix}{k}"
+                self.writer.line(f"{most} = larger({most}, abs({self._operand(x, names)[0]}))")
+
+    def _near(self, names):
+        """Nodes of the loop that have a cheaper text for near arguments."""
+        return [
+            n for n in self.nest.values
+            if n.primitive.near is not None and n not in names and name_of(n.dtype) in n.primitive.near.texts
+        ]  # fmt: skip
+
+    def _cheap(self, near, names):
+        """Those whose arguments are cheap to know, and what has to be computed for that."""
+        cheap, before, inside = [], {}, set(self.nest.values)
+        for node in near:
             needed = graph.topological(node.inputs, stop=lambda n: n not in inside or n in names)
             needed = [n for n in needed if n in inside and n not in names]
             if sum(n.primitive.cost for n in needed) <= NEAR_COST:
-                guarded.append(node)
+                cheap.append(node)
                 before.update(dict.fromkeys(needed))
-        return guarded, set(before)
+        return cheap, set(before)
 
     def _body(self, place, axis, variable, hoisted=None, only=None):
         """Loads and values of one element; returns the name of each, and whether it varies along the inner axis.
@@ -268,8 +290,9 @@ class Body:
 
     def _call(self, node, texts):
         dtype = name_of(next((x.dtype for x in node.inputs if x.dtype.kind != "b"), node.dtype))
-        primitive = node.primitive.near if self.near and node in self.near else node.primitive
-        name = f"{primitive.name}_{dtype}"
+        primitive = node.primitive.near if node in self.near else node.primitive
+        # a function of its own, which no loop over vectors can call: long texts that are hardly ever needed
+        name = f"{primitive.name}{APART if node in self.apart else '_'}{dtype}"
         self.names[name] = primitive, dtype
         return f"{name}({', '.join(texts)})"
 
@@ -300,7 +323,8 @@ class Body:
             first, last = "start", "stop"
         axis = rank - 1
         names = self._body(place, axis, "0")
-        self._inner(place, axis, first, last, names, lambda names: self._stores(place, axis, "i", names))
+        again = None if any(o.mode == "add" for o in nest.stores) else lambda: None
+        self._inner(place, axis, first, last, names, lambda names: self._stores(place, axis, "i", names), again)
         self.rows = size(nest.extents[:-1]) if rank >= 2 else size(nest.extents)
         self.inner = nest.extents[-1] if rank >= 2 else 1
 
@@ -346,7 +370,8 @@ class Body:
             self._stores(place, rank - 1, "i", names)
 
         if inner:
-            self._inner(place, rank - 1, "0", self.extent[-1], names, finish)
+            again = None if gathered else lambda: None
+            self._inner(place, rank - 1, "0", self.extent[-1], names, finish, again)
         else:
             finish(names)
         w.close(w.level - level)
@@ -460,8 +485,10 @@ class Body:
         names = self._body(place, axis, "0")
         w.open(f"for block in range(from_, to_, {BLOCK}):")
         w.line(f"end = min(block + {BLOCK}, to_)")
-        for k in range(len(nest.results)):
-            w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
+
+        def start():
+            for k in range(len(nest.results)):
+                w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
 
         def finish(names):
             for k, o in enumerate(nest.results):
@@ -470,7 +497,7 @@ class Body:
                 w.line(f"part{self.prefix}{k} = {self._typed(o, step)}")
             self._stores(place, axis, "i", names)
 
-        self._inner(place, axis, "block", "end", names, finish)
+        self._inner(place, axis, "block", "end", names, finish, start)
         for k, o in enumerate(nest.results):
             self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{self.prefix}{k}")
         w.close(depth)

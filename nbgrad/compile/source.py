@@ -5,6 +5,8 @@ import functools
 
 #: Outputs with an alias scope of their own; further ones share the last.
 OUTPUT_SCOPES = 24
+#: In the name of a kernel text: it is a function of its own, not expanded where it is called.
+APART = "_apart_"
 #: float16 is a form of memory: registers hold float32.
 REGISTER = {"float16": "float32"}
 

@@ -13,6 +13,7 @@ import types as python_types
 from llvmlite import ir
 
 from nbgrad.compile import texts, words
+from nbgrad.compile.source import APART
 from nbgrad.compile.words import BOOL, INT64, KINDS, VOID, Kind, Pointer
 from nbgrad.primitive import Primitive
 
@@ -404,7 +405,7 @@ class _Scope:
         name = node.func.id
         if name in self.functions:
             text, dtype = self.functions[name]
-            return call_text(self.builder, text, dtype, arguments)
+            return (self._outlined if APART in name else self._expanded)(name, text, dtype, arguments)
         if name.startswith("to_") and name[3:] in KINDS:
             return self._cast(arguments[0], KINDS[name[3:]])
         target = self.namespace.get(name)
@@ -420,6 +421,21 @@ class _Scope:
         if isinstance(target, python_types.FunctionType):
             return call_text(self.builder, target, self.dtype, arguments)
         raise Unsupported(f"a call of {name}")
+
+    def _expanded(self, name, text, dtype, arguments):
+        return call_text(self.builder, text, dtype, arguments)
+
+    def _outlined(self, name, text, dtype, arguments):
+        """A call of a function of numbers of one dtype, which is expanded once for all calls."""
+        module, kind = self.builder.module, KINDS[dtype]
+        found = module.globals.get(name)
+        if found is None:
+            found = ir.Function(module, ir.FunctionType(kind.ir, [kind.ir] * len(arguments)), name)
+            found.linkage = "internal"
+            found.attributes.add("noinline")
+            builder = ir.IRBuilder(found.append_basic_block("entry"))
+            builder.ret(call_text(builder, text, dtype, [Value(kind, a) for a in found.args]).ir)
+        return Value(kind, self.builder.call(found, [self._cast(a, kind).ir for a in arguments]))
 
     def _builtin(self, name, arguments):
         if name in ("min", "max") and len(arguments) == 2:

@@ -38,13 +38,33 @@ def test_one_far_argument_among_near_ones(settings, rng, dtype, function, place)
 def test_the_source_has_both(settings):
     settings.jit = 2
     source = ng.jit(lambda x: np.sin(2 * x) + np.cos(x)).lower(ng.ones(1000)).source
-    for name in ("sin_near_float64", "cos_near_float64", "sin_float64(", "cos_float64("):
+    for name in ("sin_near_float64", "cos_near_float64", "sin_apart_float64(", "cos_apart_float64("):
         assert name in source
 
 
-def test_costly_arguments_are_not_computed_twice(settings):
+def test_costly_arguments_are_computed_again_only_where_one_is_far(settings):
     settings.jit = 2
-    assert "near" not in ng.jit(lambda x: np.sin(np.exp(x))).lower(ng.ones(1000)).source
+    f = ng.jit(lambda x: np.sin(np.exp(x)))
+    before, _, after = f.lower(ng.ones(1000)).source.partition("if not (most0 <=")
+    assert before.count("exp_float64") == after.count("exp_float64") == 1
+    x = numpy.linspace(-2, 20, 1000)
+    numpy.testing.assert_allclose(f(x), numpy.sin(numpy.exp(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 5])
+def test_sines_of_sines(settings, depth):
+    settings.jit = 2
+
+    def chain(xp, x):
+        for _ in range(depth):
+            x = xp.sin(x * 3.0)
+        return x
+
+    for last in (5.0, 1e9):
+        x = numpy.linspace(0.0, last, 777)
+        found = ng.jit(lambda x: (chain(np, x), np.sum(chain(np, x))))(x)
+        numpy.testing.assert_allclose(found[0], chain(numpy, x), rtol=1e-9, atol=1e-12)
+        numpy.testing.assert_allclose(found[1], chain(numpy, x).sum(), rtol=1e-9)
 
 
 def test_accumulated_results_are_added_once(settings):
