@@ -56,19 +56,20 @@ def fuse(order, outputs):
     plan = Plan()
     plan.sources = sources = _sources(order)
     computed = [n for n in order if n.primitive is not None and sources[n].origin is n and not graph.is_constant(n)]
-    users = _users(computed, sources)
-    level = _levels(computed, sources, users, set(outputs))
-    _decide_storage(plan, computed, users, level, set(outputs))
-    groups = _groups(plan, computed, level)
+    elementwise = {n for n in computed if is_elementwise(n)}
+    users = _users(computed, sources, elementwise)
+    level = _levels(computed, sources, users, set(outputs), elementwise)
+    _decide_storage(plan, computed, users, level, set(outputs), elementwise)
+    groups = _groups(plan, computed, level, elementwise)
     plan.groups = _scheduled(plan, groups, order)
     return plan
 
 
-def fusible(node, x):
+def _fusible(node, x, elementwise):
     """Whether `node` can read its input `x` in a register."""
-    if not is_elementwise(x):
+    if x not in elementwise:
         return False
-    return x.shape == node.shape if is_elementwise(node) else (node.primitive.kind == "reduction")
+    return x.shape == node.shape if node in elementwise else (node.primitive.kind == "reduction")
 
 
 def _sources(order):
@@ -94,18 +95,18 @@ def _viewed(name, view, attrs):
     return view.sliced(attrs["spec"])
 
 
-def _users(computed, sources):
+def _users(computed, sources, elementwise):
     """For each computed node its (user, whether the user may hold it in a register)."""
     users = {n: [] for n in computed}
     for node in computed:
         for x in node.inputs:
             origin = sources[x].origin
             if origin in users:
-                users[origin].append((node, origin is x and fusible(node, x)))
+                users[origin].append((node, origin is x and _fusible(node, x, elementwise)))
     return users
 
 
-def _levels(computed, sources, users, outputs):
+def _levels(computed, sources, users, outputs, elementwise):
     level, depth, cut = {}, {}, set()
     for node in computed:
         best, chain = 0, 1
@@ -113,7 +114,8 @@ def _levels(computed, sources, users, outputs):
             origin = sources[x].origin
             if origin not in level:
                 continue
-            if origin is x and fusible(node, x) and depth[x] < LONGEST_CHAIN:
+            fuses = origin is x and _fusible(node, x, elementwise)
+            if fuses and depth[x] < LONGEST_CHAIN:
                 if level[x] > best:
                     best, chain = level[x], depth[x] + 1
                 elif level[x] == best:
@@ -121,24 +123,24 @@ def _levels(computed, sources, users, outputs):
             else:
                 if level[origin] + 1 > best:
                     best, chain = level[origin] + 1, 1
-                if origin is x and fusible(node, x):  # the chain is cut here: x is read from memory
+                if fuses:  # the chain is cut here: x is read from memory
                     cut.add((node, x))
         level[node], depth[node] = best, chain
     for x in {x for _, x in cut}:  # the end of a chain stays where it is, or all would be one chain again
         users[x] = [(u, ok and (u, x) not in cut) for u, ok in users[x]]
     for node in reversed(computed):  # a value used only later is computed later, and need not be stored
-        if is_elementwise(node) and node not in outputs and users[node] and all(ok for _, ok in users[node]):
+        if node in elementwise and node not in outputs and users[node] and all(ok for _, ok in users[node]):
             first = min(level[u] for u, _ in users[node])
             if first > level[node]:
                 level[node] = first
     return level
 
 
-def _decide_storage(plan, computed, users, level, outputs):
+def _decide_storage(plan, computed, users, level, outputs, elementwise):
     reads = {}
     for node in computed:
         held = all(ok and level[u] == level[node] for u, ok in users[node])
-        plan.stored[node] = node in outputs or not is_elementwise(node) or not held
+        plan.stored[node] = node in outputs or node not in elementwise or not held
         cost, read = node.primitive.cost, set()
         for x in node.inputs:
             below = reads.get(x)
@@ -149,7 +151,7 @@ def _decide_storage(plan, computed, users, level, outputs):
                 cost, read = cost + below[0], read | below[1]
         reads[node] = cost, read
         if (
-            is_elementwise(node) and node not in outputs and plan.stored[node] and all(ok for _, ok in users[node])
+            node in elementwise and node not in outputs and plan.stored[node] and all(ok for _, ok in users[node])
             and cost <= RECOMPUTE_COST and len(read) <= RECOMPUTE_READS
             and all(x.shape == node.shape or shapes.size(x.shape) == 1 for x in read)
         ):  # fmt: skip
@@ -161,7 +163,7 @@ def _decide_storage(plan, computed, users, level, outputs):
                 pending += [i for i in x.inputs if i in reads and not plan.stored[i] and i not in plan.recomputed]
 
 
-def _groups(plan, computed, level):
+def _groups(plan, computed, level, elementwise):
     leader, members = {}, {}
 
     def find(n):
@@ -181,7 +183,7 @@ def _groups(plan, computed, level):
 
     readers = {}
     for node in computed:
-        if not is_elementwise(node):
+        if node not in elementwise:
             continue
         leader[node], members[node] = node, [node]
         for x in node.inputs:
@@ -203,7 +205,7 @@ def _groups(plan, computed, level):
         for n in nodes:
             of[n] = group
     for node in computed:
-        if is_elementwise(node):
+        if node in elementwise:
             continue
         group = None
         if node.primitive.kind == "reduction":

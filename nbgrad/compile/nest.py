@@ -111,6 +111,13 @@ def _demanded(group, plan, stored):
     members = set(group.nodes)
     inside = lambda x: x in members or (x in plan.recomputed and x.shape == group.domain)  # noqa: E731
     starts = [*stored, *(x for r in group.reductions for x in r.inputs if inside(x))]
+    needed, found = set(starts), []
+    for node in reversed(group.nodes):  # in order, and mostly nothing else is needed
+        if node in needed:
+            found.append(node)
+            needed.update(x for x in node.inputs if inside(x))
+    if len(found) == len(needed):
+        return found[::-1]
     found = {}
     for node in graph.topological(starts, stop=lambda n: not inside(n)):
         if inside(node):

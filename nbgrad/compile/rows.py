@@ -123,23 +123,32 @@ def in_steps(outputs):
             shape, axes = node.inputs[0].shape, dict(node.attrs)["axes"]
             if _trailing(shape, axes):
                 within.setdefault(shape, axes)
-    table, fresh, changed = {}, {}, False
+    if not any(_in_two(node, within) for node in order):
+        return outputs
+    table, fresh = {}, {}
     for node in order:
         if node.primitive is None:
             fresh[node] = node
             continue
         inputs = tuple(fresh[x] for x in node.inputs)
-        axes = dict(node.attrs)["axes"] if node.primitive.name in _STEPS else ()
-        rows = within.get(node.inputs[0].shape, ()) if axes else ()
-        if rows and set(rows) < set(axes):
+        rows = _in_two(node, within)
+        if rows:
+            axes = dict(node.attrs)["axes"]
             shape = shapes.without(inputs[0].shape, rows)
             inputs = (made(node.primitive, inputs, (("axes", rows),), shape, node.dtype, table),)
             rest = tuple(a - sum(r < a for r in rows) for a in axes if a not in rows)
             fresh[node] = made(node.primitive, inputs, (("axes", rest),), node.shape, node.dtype, table)
-            changed = True
         else:
             fresh[node] = made(node.primitive, inputs, node.attrs, node.shape, node.dtype, table)
-    return [fresh[n] for n in outputs] if changed else outputs
+    return [fresh[n] for n in outputs]
+
+
+def _in_two(node, within):
+    """The axes of the rows over which a node reduces first, or ()."""
+    if node.primitive is None or node.primitive.name not in _STEPS:
+        return ()
+    rows = within.get(node.inputs[0].shape, ())
+    return rows if rows and set(rows) < set(dict(node.attrs)["axes"]) else ()
 
 
 def _trailing(shape, axes):
