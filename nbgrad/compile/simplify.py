@@ -279,6 +279,25 @@ def transpose_chain(node, make):
     return None
 
 
+@rewrite("transpose")
+def transpose_of_outer(node, make):
+    """A transposed outer product (sum, ...) is one of the transposed factors: it fuses, and they are small to read."""
+    (x,) = node.inputs
+    axes = node.attrs[0][1]
+    if x.primitive is None or x.primitive.kind != "elementwise" or any(i.shape == x.shape for i in x.inputs):
+        return None
+    from nbgrad.kernels.shape import reshape
+
+    factors = []
+    for i in x.inputs:
+        full = (1,) * (len(x.shape) - len(i.shape)) + i.shape
+        if full != i.shape:
+            i = make(reshape, (i,), (("shape", full),), full, i.dtype)
+        shape = tuple(full[a] for a in axes)
+        factors.append(make(node.primitive, (i,), node.attrs, shape, i.dtype))
+    return make(x.primitive, tuple(factors), x.attrs, node.shape, node.dtype)
+
+
 @rewrite("slice_")
 def whole_slice(node, make):
     """A slice that takes everything in order; a slice of a constant."""
