@@ -10,7 +10,7 @@ _PLAIN, _TRANSPOSED = 111, 112  # CBLAS; 101 in the sources below is row-major
 #: Multiplications and additions that are worth an element of other work.
 FLOPS = 16
 #: Multiplications and additions of a chunk at least; blocks of a product at most, and their rows or columns at least.
-CHUNK, BLOCKS, BLOCK = 1 << 18, 8, 64
+CHUNK, BLOCKS, BLOCK = 1 << 17, 8, 64
 
 #: Units are blocks of rows and columns of each product; two leading axes are a batch.
 _GEMM = '''def kernel(args, start, stop):
@@ -135,7 +135,7 @@ def _block(extent):
 
     BLAS packs the other matrix anew for each block: few blocks, of the longer side.
     """
-    if extent < 2 * BLOCK:
+    if extent < BLOCK:
         return extent
     return -(-extent // min(max(extent // 512, 2), BLOCKS)) + 15 & ~15
 
