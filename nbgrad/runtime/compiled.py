@@ -64,7 +64,7 @@ class Compiled:
             and not self.threaded
             and not self._segments[0].blas
         )
-        alone = not any(s.host or s.blas for s in self._segments)
+        alone = not any(s.host for s in self._segments)
         for segment in self._segments:  # a library with threads of its own needs the cores in between
             segment.plan[12] = driver.SPINS if alone else 0
         if self.simple:  # nothing writes to results but this one run: Arrays can hand them out as they are
