@@ -1,7 +1,11 @@
-"""Assembly: an array made of parts, as source: cotangents of slices, concatenation, assignment."""
+"""Assembly: an array made of parts, as source: cotangents of slices, concatenation, assignment.
+
+Parts are put into the rows of an array one after the other; those that are one number of each row each, as the
+components of points, go into a row together.
+"""
 
 from nbgrad.compile.source import Words, Writer, register
-from nbgrad.shapes import size
+from nbgrad.shapes import contiguous_strides, size
 
 #: Parts that one launch assembles.
 MOST_PARTS = 8
@@ -80,4 +84,59 @@ class Assembly:
                 value = f"load_own(y_row, {first}i, 0) + {value}"
             w.line(f"store(y_row, {first}i, {value}, 0)")
             w.close(w.level - level)
+        self.source = w.text()
+
+
+def columns(whole, parts):
+    """Of parts that fill short rows number by number, the (view, stride from row to row) of each; None for others."""
+    *outer, width = whole.shape or (1,)
+    if not 1 < width <= MOST_PARTS or not whole.is_contiguous():
+        return None
+    found = [None] * width
+    for view, spec in parts:
+        if any((first, count) != (0, n) for (first, _, count), n in zip(spec[:-1], outer, strict=True)):
+            return None
+        flat = _flat(view.strides[:-1], outer)
+        if flat is None:
+            return None
+        for k in range(spec[-1][2]):
+            found[spec[-1][0] + k] = view.shifted(k * view.strides[-1]), flat
+    return None if None in found else found
+
+
+def _flat(strides, shape):
+    """The stride of axes that are one, or None."""
+    kept = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    if not kept:
+        return 1
+    step = kept[-1][1]
+    along = contiguous_strides(tuple(n for n, _ in kept))
+    return step if all(s == step * c for (_, s), c in zip(kept, along, strict=True)) else None
+
+
+class Columns:
+    """Emitted source of an array whose rows are filled number by number: vectors of each part are interleaved.
+
+    Parameters
+    ----------
+    whole : View
+    parts : list of (View, int)
+        As `columns` gives them.
+    """
+
+    def __init__(self, whole, dtype, parts, title):
+        self.words, self.names, self.split_words, self.nest, w = Words(), {}, None, None, Writer()
+        self.rows, self.inner = size(whole.shape[:-1]), 1
+        w.open("def kernel(args, start, stop):")
+        w.line(f'"""{title}"""')
+        w.line(f"y = pointer_{dtype}(args, {self.words.address(whole, 'store')})")
+        steps = []
+        for k, (view, step) in enumerate(parts):
+            w.line(f"x{k} = pointer_{dtype}(args, {self.words.address(view, 'load')})")
+            steps.append({0: "0", 1: "row"}.get(step, f"row * x{k}_s"))
+            if step not in (0, 1):
+                w.line(f"x{k}_s = word(args, {self.words.add(step)})")
+        w.open("for row in range(start, stop):")
+        for k, step in enumerate(steps):
+            w.line(f"store(y, row * {len(parts)} + {k}, load(x{k}, {step}), 0)")
         self.source = w.text()

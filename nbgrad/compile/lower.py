@@ -7,7 +7,7 @@ import numpy
 
 from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
-from nbgrad.compile.assembly import MOST_PARTS, Assembly
+from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
 from nbgrad.compile.join import join_products
 from nbgrad.compile.memory import plan_arena
@@ -483,6 +483,13 @@ class Lowering:
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
         launch = Launch(name)
+        side_by_side = columns(whole, views) if base is None and not accumulate else None
+        if side_by_side is not None:
+            key = name, node.dtype.num, whole.shape, tuple([step for _, step in side_by_side])
+            make = lambda: Columns(whole, node.dtype, side_by_side, name)  # noqa: E731
+            kernel = self._stamped(key, make, [whole, *(v for v, _ in side_by_side)])
+            self._finish(launch, kernel, [v.origin for v, _ in side_by_side], [whole.origin])
+            return
         make = lambda: Assembly(whole, node.dtype, below, number, views, accumulate, name)  # noqa: E731
         start = origin.attrs if number is not None else below and below.strides
         shown = tuple([(v.shape, v.strides, spec) for v, spec in views])

@@ -55,6 +55,10 @@ class View:
         )
         return View(self.origin, self.offset, shape, strides)
 
+    def shifted(self, elements):
+        """The view that begins so many elements later."""
+        return View(self.origin, self.offset + elements, self.shape, self.strides)
+
     def transposed(self, axes):
         """Axis i of the result is axis axes[i]."""
         return View(self.origin, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes))
