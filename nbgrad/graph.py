@@ -368,6 +368,13 @@ def topological(outputs, stop=lambda node: False):
     return sorted(found, key=_age)
 
 
+def rebuilt(node, fresh):
+    """The node with inputs from `fresh`; itself where these are its own."""
+    inputs = tuple([fresh[x] for x in node.inputs])
+    same = all(map(operator.is_, inputs, node.inputs))
+    return node if same else Node(node.primitive, inputs, node.attrs, node.shape, node.dtype)
+
+
 def signature(outputs, through=False):
     """(key, leaves): the structure of a graph as a tuple, and the leaves it reads in order of first visit.
 

@@ -5,6 +5,7 @@ strides, addresses and constants are words of the table, so a new size or a new 
 """
 
 from nbgrad import graph
+from nbgrad.compile.border import zeros_around
 from nbgrad.compile.nest import load_key
 from nbgrad.compile.source import APART, OUTPUT_SCOPES, Words, Writer, name_of, register
 from nbgrad.shapes import size
@@ -71,6 +72,8 @@ class Body:
         for k, o in enumerate(nest.stores):
             w.line(f"y{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'store')})")
             self._declare_strides(f"y{self.prefix}{k}", o)
+            if o.around is not None:
+                zeros_around(w, self.words, f"y{self.prefix}{k}", o.around)
         for k, o in enumerate(nest.results):
             w.line(f"r{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'result')})")
             self._declare_strides(f"r{self.prefix}{k}", o)

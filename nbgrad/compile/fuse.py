@@ -32,10 +32,11 @@ class Group:
 class Plan:
     """The result of fusing: groups in execution order, and where each node reads from."""
 
-    __slots__ = ("groups", "recomputed", "sources", "stored")
+    __slots__ = ("groups", "inside", "recomputed", "sources", "stored")
 
-    def __init__(self):
+    def __init__(self, inside):
         self.groups, self.sources, self.stored, self.recomputed = [], {}, {}, set()
+        self.inside = inside
 
 
 #: Operands of a node up to which a kernel names each; a sum of more is a loop over them, the same for any number.
@@ -51,14 +52,17 @@ def is_elementwise(node):
     )
 
 
-def fuse(order, outputs):
-    """A `Plan` for nodes in topological order."""
-    plan = Plan()
-    plan.sources = sources = _sources(order)
+def fuse(order, outputs, inside, partial):
+    """A `Plan` for nodes in topological order.
+
+    `inside` says what is made inside of the memory of its embedding, `partial` what is not put off until it is used.
+    """
+    plan = Plan(inside)
+    plan.sources = sources = _sources(order, inside)
     computed = [n for n in order if n.primitive is not None and sources[n].origin is n and not graph.is_constant(n)]
     elementwise = {n for n in computed if is_elementwise(n)}
     users = _users(computed, sources, elementwise)
-    level = _levels(computed, sources, users, set(outputs), elementwise)
+    level = _levels(computed, sources, users, partial.union(outputs), elementwise)
     _decide_storage(plan, computed, users, level, set(outputs), elementwise)
     groups = _groups(plan, computed, level, elementwise)
     plan.groups = _scheduled(plan, groups, order)
@@ -72,12 +76,16 @@ def _fusible(node, x, elementwise):
     return x.shape == node.shape if node in elementwise else (node.primitive.kind == "reduction")
 
 
-def _sources(order):
+def _sources(order, inside):
     """For each node the view by which it is read; a view of itself for what is computed or given."""
     found = {}
     for node in order:
-        view = None
-        if node.primitive is not None and node.primitive.kind == "view":
+        view, around = None, inside.get(node)
+        if around is not None:
+            view = contiguous(node, around.shape).sliced(dict(around.attrs)["spec"])
+        elif node.primitive is not None and node.primitive.name == "embed" and inside.get(node.inputs[0]) is node:
+            view = contiguous(node.inputs[0], node.shape)
+        elif node.primitive is not None and node.primitive.kind == "view":
             below, attrs = found[node.inputs[0]], dict(node.attrs)
             if not graph.is_constant(below.origin):
                 view = _viewed(node.primitive.name, below, attrs)
@@ -106,7 +114,7 @@ def _users(computed, sources, elementwise):
     return users
 
 
-def _levels(computed, sources, users, outputs, elementwise):
+def _levels(computed, sources, users, fixed, elementwise):
     level, depth, cut = {}, {}, set()
     for node in computed:
         best, chain = 0, 1
@@ -129,7 +137,7 @@ def _levels(computed, sources, users, outputs, elementwise):
     for x in {x for _, x in cut}:  # the end of a chain stays where it is, or all would be one chain again
         users[x] = [(u, ok and (u, x) not in cut) for u, ok in users[x]]
     for node in reversed(computed):  # a value used only later is computed later, and need not be stored
-        if node in elementwise and node not in outputs and users[node] and all(ok for _, ok in users[node]):
+        if node in elementwise and node not in fixed and users[node] and all(ok for _, ok in users[node]):
             first = min(level[u] for u, _ in users[node])
             if first > level[node]:
                 level[node] = first

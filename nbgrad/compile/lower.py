@@ -11,8 +11,10 @@ from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
 from nbgrad.compile.join import join_products
 from nbgrad.compile.memory import plan_arena
+from nbgrad.compile.pad import inside, padded
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
+from nbgrad.compile.running import running_sums
 from nbgrad.compile.source import Stamp, Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
@@ -68,10 +70,10 @@ class Lowering:
 
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
-        outputs = in_steps(unroll(join_products(outputs)))
+        outputs, partial = running_sums(padded(in_steps(unroll(join_products(outputs)))))
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
-        self.plan = fuse(order, self.outputs)
+        self.plan = fuse(order, self.outputs, inside(order, self.outputs), partial)
         self.launches, self.buffers, self.stamps = [], {}, {}
         for k, node in enumerate(inputs):
             self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
@@ -129,7 +131,8 @@ class Lowering:
     def _buffer(self, node):
         found = self.buffers.get(node)
         if found is None:
-            found = self.buffers[node] = Buffer("arena", node.dtype, shapes.size(node.shape))
+            around = self.plan.inside.get(node, node)
+            found = self.buffers[node] = Buffer("arena", node.dtype, shapes.size(around.shape))
         return found
 
     def _view(self, node):
@@ -146,8 +149,7 @@ class Lowering:
             self._nest(group)
 
     def _nest(self, group):
-        targets = lambda n: contiguous(n, n.shape)  # noqa: E731
-        loops = nest.build(group, self.plan, targets)
+        loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)) or "fill")
         make = lambda: emit.Kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
@@ -172,7 +174,8 @@ class Lowering:
         chunks, height = -(-unit.rows // grain), min(unit.height(self.plan), grain)
         scratch = {}
         for node, within in unit.made.items():
-            if within and self.plan.stored[node] and node not in self.buffers and readers.get(node) == {unit}:
+            alone = node not in self.plan.inside and readers.get(node) == {unit}
+            if within and self.plan.stored[node] and node not in self.buffers and alone:
                 scratch[node] = unit.length
                 self.buffers[node] = Buffer("arena", node.dtype, chunks * height * unit.length)
         parts, loads, stores, names, gathered = [], [], [], [], {}
@@ -182,7 +185,7 @@ class Lowering:
                 gathered[node] = self._buffer(node)
                 if chunks > 1:
                     gathered[node] = Buffer("arena", node.dtype, chunks * length)
-            targets = lambda n: contiguous(gathered.get(n, n), n.shape)  # noqa: E731
+            targets = lambda n: contiguous(gathered[n], n.shape) if n in gathered else self.plan.sources[n]  # noqa: E731
             loops = nest.build(group, self.plan, targets, unit.inner(group))
             parts.append((loops, group.domain, unit.gathers(group)))
             loads += [o.view.origin for o in loops.loads.values()]
@@ -552,7 +555,7 @@ class _OneCopy:
 
     def __init__(self, node, source, stand_in):
         self.sources = {node: source, stand_in: contiguous(stand_in, stand_in.shape)}
-        self.stored, self.recomputed = {stand_in: True}, set()
+        self.stored, self.recomputed, self.inside = {stand_in: True}, set(), {}
 
 
 class _SingleGroup:

@@ -7,12 +7,16 @@ from nbgrad import graph, shapes
 
 
 class Operand:
-    """A pointer of the nest: what it points to, and one stride per axis of the nest."""
+    """A pointer of the nest: what it points to, and one stride per axis of the nest.
 
-    __slots__ = ("dtype", "mode", "node", "origin", "strides", "view")
+    `around` is the embedding inside of whose memory it points.
+    """
 
-    def __init__(self, view, dtype, strides, node=None, mode="set"):
-        self.view, self.dtype, self.strides, self.node, self.mode = view, dtype, tuple(strides), node, mode
+    __slots__ = ("around", "dtype", "mode", "node", "strides", "view")
+
+    def __init__(self, view, dtype, strides, node=None, around=None):
+        self.view, self.dtype, self.strides, self.node, self.around = view, dtype, tuple(strides), node, around
+        self.mode = "set"
 
 
 class Nest:
@@ -63,7 +67,7 @@ class Nest:
         for o in self.loads.values():
             key += (o.strides, o.dtype.num)
         for o in self.stores:
-            key += (o.strides, o.dtype.num, o.mode, reference(o.node))
+            key += (o.strides, o.dtype.num, o.mode, reference(o.node), o.around and (o.around.shape, o.around.attrs))
         for node in (*self.values, *(o.node for o in self.results)):
             key += (node.primitive, node.attrs, node.dtype.num, *[reference(x) for x in node.inputs])
         for o in self.results:
@@ -91,7 +95,7 @@ def build(group, plan, targets, inner=None):
                     nest.loads[key] = Operand(view, x.dtype, view.strides, x)
     for node in stored:
         view = targets(node)
-        nest.stores.append(Operand(view, node.dtype, view.strides, node))
+        nest.stores.append(Operand(view, node.dtype, view.strides, node, plan.inside.get(node)))
     axes = group.axes or ()
     for node in group.reductions:
         left = list(shapes.contiguous_strides(node.shape))

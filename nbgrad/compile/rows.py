@@ -90,7 +90,7 @@ class Rows:
                 return False
         elif group.reductions and group.axes != self.axes and not self.gathers(group):
             return False
-        if any(plan.sources[x].origin in self.gathered for x in reads):
+        if any((o := plan.sources[x].origin) in self.gathered or (o in plan.inside and o in self.made) for x in reads):
             return False
         return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
                    if plan.sources[x].origin in self.made)  # fmt: skip

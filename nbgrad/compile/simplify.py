@@ -327,17 +327,26 @@ def sum_of_embedded(node, make):
     if node.dtype.kind != "f" or not any(_is_embedded(x, node) for x in node.inputs):
         return None
     from nbgrad.kernels.arithmetic import add
-    from nbgrad.kernels.shape import add_n, add_slices
+    from nbgrad.kernels.shape import add_n, add_slices, embed
 
-    dense = [x for x in node.inputs if not _is_embedded(x, node)]
-    parts = [x for x in node.inputs if _is_embedded(x, node)]
-    if not dense:
-        dense, parts = parts[:1], parts[1:]
+    def total(xs):
+        return xs[0] if len(xs) == 1 else make(add if len(xs) == 2 else add_n, tuple(xs), (), xs[0].shape, node.dtype)
+
+    dense, placed = [], {}
+    for x in node.inputs:
+        if not _is_embedded(x, node):
+            dense.append(x)
+        else:
+            placed.setdefault(x.attrs, []).append(x)
     if any(x.shape != node.shape for x in dense):
         return None
-    base = dense[0]
-    if len(dense) > 1:
-        base = make(add if len(dense) == 2 else add_n, tuple(dense), (), node.shape, node.dtype)
+    parts = []
+    for attrs, same in placed.items():  # what goes to the same place is added up before
+        x = total([x.inputs[0] for x in same])
+        parts.append(make(embed, (x,), attrs, node.shape, node.dtype) if len(same) > 1 else same[0])
+    base, parts = (total(dense), parts) if dense else (parts[0], parts[1:])
+    if not parts:
+        return base
     specs = tuple(dict(x.attrs)["spec"] for x in parts)
     return make(add_slices, (base, *(x.inputs[0] for x in parts)), (("specs", specs),), node.shape, node.dtype)
 
