@@ -69,8 +69,12 @@ def _rooms(order, outputs):
                 around = [(start, n - start - count) for (start, _, count), n in zip(spec, node.shape, strict=True)]
                 before = found.get(x, [(0, 0)] * len(x.shape))
                 found[x] = [(max(a, c), max(b, d)) for (a, b), (c, d) in zip(before, around, strict=True)]
-    whole = {x: [a + n + b for n, (a, b) in zip(x.shape, around, strict=True)] for x, around in found.items()}
-    return {x: around for x, around in found.items() if shapes.size(whole[x]) <= (1 + MOST_ZEROS) * shapes.size(x.shape)}
+
+    def whole(x):
+        return [before + n + behind for n, (before, behind) in zip(x.shape, found[x], strict=True)]
+
+    most = 1 + MOST_ZEROS
+    return {x: found[x] for x in found if shapes.size(whole(x)) <= most * shapes.size(x.shape)}
 
 
 class _Padding:
