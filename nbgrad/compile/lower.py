@@ -74,13 +74,14 @@ class Lowering:
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order = graph.topological(self.outputs)
         self.plan = fuse(order, self.outputs, inside(order, self.outputs), partial)
-        self.launches, self.buffers, self.stamps = [], {}, {}
+        self.launches, self.buffers, self.starts, self.stamps = [], {}, {}, {}
         for k, node in enumerate(inputs):
             self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
         for k, node in enumerate(captured):
             self.buffers[node] = Buffer("captured", node.dtype, shapes.size(node.shape), k)
         for k, node in enumerate(self.outputs):
             self.buffers[node] = Buffer("output", node.dtype, shapes.size(node.shape), k)
+        self._place_parts(order)
         self.last_read = {}
         units = in_rows(self.plan)
         readers = {}
@@ -128,6 +129,20 @@ class Lowering:
 
     # ------------------------------------------------------------ where values are
 
+    def _place_parts(self, order):
+        """What is concatenated along the first axis is made where it will be."""
+        for node in reversed(order):  # what is a part itself has its place before its parts have theirs
+            if node.primitive is None or node.primitive.name != "concatenate":
+                continue
+            axis, start = dict(node.attrs)["axis"], self.starts.get(node, 0)
+            for x in node.inputs if shapes.size(node.shape[:axis]) == 1 else ():
+                view = self.plan.sources[x]
+                made = self.plan.stored.get(view.origin) and view.origin.primitive.kind != "reduction"
+                whole = view.is_contiguous() and shapes.size(x.shape) == shapes.size(view.origin.shape) > 0
+                if made and whole and view.origin not in self.buffers and view.origin not in self.plan.inside:
+                    self.buffers[view.origin], self.starts[view.origin] = self._buffer(node), start
+                start += shapes.size(x.shape)
+
     def _buffer(self, node):
         found = self.buffers.get(node)
         if found is None:
@@ -138,7 +153,12 @@ class Lowering:
     def _view(self, node):
         """Memory behind a stored node or a view of one."""
         source = self.plan.sources[node]
-        return View(self._buffer(source.origin), source.offset, source.shape, source.strides)
+        start = self.starts.get(source.origin, 0)
+        return View(self._buffer(source.origin), source.offset + start, source.shape, source.strides)
+
+    def _whole(self, node):
+        """Memory of a node that is computed here."""
+        return View(self._buffer(node), self.starts.get(node, 0), node.shape, shapes.contiguous_strides(node.shape))
 
     # ------------------------------------------------------------ launches
 
@@ -234,7 +254,8 @@ class Lowering:
         launch.reads = [b for b in map(self._origin_buffer, reads) if b is not None]
         launch.writes = [self._origin_buffer(n) for n in writes]
         for k, (index, view, role) in enumerate(launch.words.addresses):
-            launch.words.addresses[k] = index, View(self._origin_buffer(view.origin), view.offset, (), ()), role
+            start = self.starts.get(view.origin, 0)
+            launch.words.addresses[k] = index, View(self._origin_buffer(view.origin), view.offset + start, (), ()), role
         weight = _weight(kernel.nest.values) if kernel.nest else 1
         inner = max(kernel.inner, 1) * weight
         launch.cost = max(kernel.rows, 1) * inner
@@ -303,7 +324,8 @@ class Lowering:
             self._array_kernel(node, *layout)
         elif node.primitive.kind == "view":  # a reshape that no strides can express
             below = self._view(node.inputs[0])
-            target = View(self._buffer(node), 0, below.shape, shapes.contiguous_strides(below.shape))
+            whole = self._whole(node)
+            target = View(whole.origin, whole.offset, below.shape, shapes.contiguous_strides(below.shape))
             self._copy(node, below, target, "copy")
         else:
             self._host(node)
@@ -320,7 +342,7 @@ class Lowering:
                 view = self._view(x)
                 views.append(view)
                 launch.reads.append(view.origin)
-        out = contiguous(self._buffer(node), node.shape)
+        out = self._whole(node)
         launch.writes = [out.origin]
         launch.operands = (*views, out)
         launch.host = node.primitive.reference, dict(node.attrs)
@@ -345,7 +367,7 @@ class Lowering:
         primitive = node.primitive
         dtypes = [str(x.dtype) for x in node.inputs]
         views = [self._contiguous(x) for x in node.inputs]
-        out = contiguous(self._buffer(node), node.shape)
+        out = self._whole(node)
         names = [f"x{k}" for k in range(len(views))] + ["out"]
         w = Writer()
         words = Words()
@@ -371,7 +393,7 @@ class Lowering:
 
     def _matmul(self, node):
         """BLAS on the views as they are; copies first where neither axis of an operand is contiguous."""
-        out = contiguous(self._buffer(node), node.shape)
+        out = self._whole(node)
         if node.dtype.kind == "f" and 0 in (node.inputs[0].shape[-1], *node.shape):
             if 0 not in node.shape:
                 self._fill(0, out, node.dtype, "zeros")
@@ -437,7 +459,7 @@ class Lowering:
 
     def _long_sum(self, node):
         """The elements of many arrays added up, one array after the other on elements that stay in a cache."""
-        views, out = [self._contiguous(x) for x in node.inputs], contiguous(self._buffer(node), node.shape)
+        views, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
         launch = Launch("add_n")
         launch.source, launch.words = LONG_SUM.format(dtype=node.dtype), Words()
         launch.code = native.kernel(launch.source, {})
@@ -449,11 +471,17 @@ class Lowering:
         self._add(launch, views, [out], total, LONG_SUM_CHUNK, total * len(views))
 
     def _concatenate(self, node):
-        axis, parts, start = dict(node.attrs)["axis"], [], 0
+        axis, parts, start, whole = dict(node.attrs)["axis"], [], 0, self._whole(node)
         for x in node.inputs:
-            parts.append((x, shapes.part(x.shape, axis, (start, 1, x.shape[axis]))))
+            spec = shapes.part(x.shape, axis, (start, 1, x.shape[axis]))
             start += x.shape[axis]
-        self._assembled(node, None, parts)
+            origin = self.plan.sources[x].origin
+            there = not graph.is_constant(origin) and origin in self.buffers and self._view(x)
+            place = whole.sliced(spec)
+            if not there or (there.origin, there.offset) != (place.origin, place.offset) or not there.is_contiguous():
+                parts.append((x, spec))
+        if parts:
+            self._assembled(node, None, parts)
 
     def _embed(self, node):
         zero = graph.constant(0, node.dtype, node.shape)
@@ -472,7 +500,7 @@ class Lowering:
     def _assembled(self, node, base, parts, accumulate=False):
         """Memory of `node` filled from `base`, if there is one, and parts put or added where specs say."""
         parts = [(x, spec) for x, spec in parts if 0 not in x.shape]
-        whole, name = contiguous(self._buffer(node), node.shape), node.primitive.name
+        whole, name = self._whole(node), node.primitive.name
         constant = any(graph.is_constant(self.plan.sources[x].origin) for x, _ in parts)
         steps = {step for _, spec in parts for _, step, count in spec if count > 1}
         views = [] if constant else _merged([(self._view(x).broadcast(x.shape), spec) for x, spec in parts], accumulate)
@@ -508,7 +536,7 @@ class Lowering:
         buffer = self.buffers.get(source.origin)
         return (
             buffer is not None and buffer.kind == "arena" and node not in self.buffers
-            and self.last_read.get(source.origin) is group
+            and source.origin not in self.starts and self.last_read.get(source.origin) is group
             and source.is_contiguous() and buffer.size == shapes.size(node.shape)
             and not any(self.plan.sources[p].origin is source.origin for p in node.inputs[1:])
         )  # fmt: skip

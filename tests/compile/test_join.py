@@ -115,3 +115,38 @@ def test_short_axes(settings, rng, shape):
     numpy.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
     for s, e in zip(sums, expected_sums, strict=True):
         numpy.testing.assert_allclose(s, e, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [3, 20, 70])
+def test_a_recurrent_network(settings, rng, steps):
+    """Products of the steps that do not wait for each other are one product, and so is the gradient of a weight."""
+    settings.jit = 2
+    n, batch = 6, 5
+    wx, wh, b = rng.normal(size=(3, n)), rng.normal(size=(n, n)) / 3, rng.normal(size=n)
+    x, h0 = rng.normal(size=(steps, batch, 3)), rng.normal(size=(batch, n))
+
+    def f(wx, wh, b, x):
+        h = h0
+        for t in range(steps):
+            h = np.tanh(x[t] @ wx + h @ wh + b)
+        return np.sum(h * h)
+
+    run = ng.jit(ng.grad(f, grad_position=(0, 1, 2)))
+    found = run(wx, wh, b, x)
+    hs = [h0]
+    for t in range(steps):
+        hs.append(numpy.tanh(x[t] @ wx + hs[-1] @ wh + b))
+    g, expected = 2 * hs[-1], [numpy.zeros_like(w) for w in (wx, wh, b)]
+    for t in reversed(range(steps)):
+        g = g * (1 - hs[t + 1] ** 2)
+        expected[0] += x[t].T @ g
+        expected[1] += hs[t].T @ g
+        expected[2] += g.sum(0)
+        g = g @ wh.T
+    for a, e in zip(found, expected, strict=True):
+        numpy.testing.assert_allclose(a, e, rtol=1e-10, atol=1e-12)
+    names = run.lower(wx, wh, b, x).launches
+    if steps >= 20:
+        groups = -(-steps // 64)  # the input's product, two a step but one, two for each group of steps
+        assert names.count("matmul") == 1 + (2 * steps - 1) + 2 * groups
+        assert names.count("concatenate") == 1  # the state before the first step is not made here
