@@ -26,6 +26,8 @@ CHUNK = 16384
 
 #: Products from sums of this length on, of matrices smaller than this, are taken in so many parts.
 DEEP, DEEP_WIDTH, DEEP_PARTS = 2048, 128, 8
+#: Chunks from which it is of no weight how threads share them.
+FEW_CHUNKS = 32
 
 
 #: Elements of a sum of many arrays that are added up together.
@@ -191,6 +193,7 @@ class Lowering:
         grain = max(1, chunk // max(work, 1))
         if any(shapes.size(n.shape) > 1 for n in unit.gathered):
             grain = max(grain, 16)  # each chunk has a part as long as a row
+        grain = _even(unit.rows, grain)
         chunks, height = -(-unit.rows // grain), min(unit.height(self.plan), grain)
         scratch = {}
         for node, within in unit.made.items():
@@ -260,7 +263,7 @@ class Lowering:
         inner = max(kernel.inner, 1) * weight
         launch.cost = max(kernel.rows, 1) * inner
         if kernel.split_words is None:
-            launch.total, launch.grain = kernel.rows, max(1, CHUNK // inner)
+            launch.total, launch.grain = kernel.rows, _even(kernel.rows, max(1, CHUNK // inner))
             if launch.total:
                 self.launches.append(launch)
             return
@@ -276,10 +279,10 @@ class Lowering:
             return
         if rows >= 4 or chunks <= 1 or length <= 1:
             words.values[at["mode"]] = 0
-            launch.total, launch.grain = rows, max(1, CHUNK // max(kernel.inner * weight, 1))
+            launch.total, launch.grain = rows, _even(rows, max(1, CHUNK // max(kernel.inner * weight, 1)))
             self.launches.append(launch)
             return
-        grain = max(1, -(-length // chunks))
+        grain = _even(length, max(1, -(-length // chunks)))
         chunks = -(-length // grain)
         result_rows = getattr(kernel, "result_rows", rows)
         partials = {}
@@ -591,6 +594,18 @@ class _SingleGroup:
 
     def __init__(self, node):
         self.domain, self.nodes, self.reductions, self.axes = node.shape, [node], [], None
+
+
+def _even(total, grain):
+    """`grain` or less: of a few chunks a power of two, so that threads share them evenly, and all about as long.
+
+    Chunks depend on nothing but the program: what is added up is the same on any number of threads.
+    """
+    chunks = -(-total // grain)
+    if not 1 < chunks < FEW_CHUNKS:
+        return grain
+    even = -(-total // (1 << (chunks - 1).bit_length()))
+    return even if even < 64 else min(grain, -(-even // 16) * 16)  # chunks of vectors, where that is of no weight
 
 
 def _weight(nodes):
