@@ -11,34 +11,26 @@ from nbgrad.kernels.selection import where
 from nbgrad.primitive import full, structural
 
 
-def rows_taken(node):
-    """Extents (axis of x, indices, elements behind an index); rows of the result are done in parallel."""
-    x, i = node.inputs[:2]
-    axis = dict(node.attrs)["axis"]
-    inner, count = shapes.size(x.shape[axis + 1 :]), shapes.size(i.shape)
-    outer = shapes.size(x.shape[:axis])
-    return (x.shape[axis], count, inner), outer * count, outer * count * inner
+#: Elements side by side that one thread writes at least, and threads at most that share a slab.
+WIDTH, SHARES = 16, 8
 
 
 def slabs(node):
-    """The same extents; what comes before the axis is done in parallel, so repeated indices stay in order."""
-    extents, _, work = rows_taken(node)
-    x = node.inputs[0]
-    return extents, shapes.size(x.shape[: dict(node.attrs)["axis"]]), work + shapes.size(x.shape)
+    """Extents (axis of x, indices, parts of what is behind an index, elements of a part).
+
+    What comes before the axis, and the parts, are done in parallel: repeated indices stay in order.
+    """
+    x, i = node.inputs[:2]
+    axis = dict(node.attrs)["axis"]
+    outer, inner, count = shapes.size(x.shape[:axis]), shapes.size(x.shape[axis + 1 :]), shapes.size(i.shape)
+    parts = next(n for n in range(min(max(inner // WIDTH, 1), SHARES), 0, -1) if inner % n == 0)
+    return (x.shape[axis], count, parts, inner // parts), outer * parts, outer * count * inner + shapes.size(x.shape)
 
 
-@structural("array", reference=lambda x, i, axis: numpy.take(x, i, axis=axis))
+@structural("gather", reference=lambda x, i, axis: numpy.take(x, i, axis=axis))
 def take(x, i, *, axis):
     """Slices of x along `axis` at the indices i."""
     return (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]), x.dtype
-
-
-@take.array_kernel(rows_taken)
-def take_kernel(x, i, out, n, count, inner, start, stop):
-    for row in range(start, stop):
-        source = (row // count * n + min(max(get(i, row % count), 0), n - 1)) * inner
-        for k in range(inner):
-            put_at(out, row * inner + k, get(x, source + k))
 
 
 @take.vjp
@@ -69,14 +61,16 @@ def scatter_add(x, i, v, *, axis):
 
 
 @scatter_add.array_kernel(slabs)
-def scatter_add_kernel(x, i, v, out, n, count, inner, start, stop):
-    for slab in range(start, stop):
-        base = slab * n * inner
-        for k in range(base, base + n * inner):
-            put_at(out, k, get(x, k))
+def scatter_add_kernel(x, i, v, out, n, count, parts, width, start, stop):
+    for unit in range(start, stop):
+        slab, first, inner = unit // parts, unit % parts * width, parts * width
+        base = slab * n * inner + first
+        for row in range(n):
+            for k in range(width):
+                put_at(out, base + row * inner + k, get(x, base + row * inner + k))
         for j in range(count):
-            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner
-            for k in range(inner):
+            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner + first
+            for k in range(width):
                 put_at(out, target + k, get(out, target + k) + get(v, source + k))
 
 
@@ -92,14 +86,16 @@ def put(x, i, v, *, axis):
 
 
 @put.array_kernel(slabs)
-def put_kernel(x, i, v, out, n, count, inner, start, stop):
-    for slab in range(start, stop):
-        base = slab * n * inner
-        for k in range(base, base + n * inner):
-            put_at(out, k, get(x, k))
+def put_kernel(x, i, v, out, n, count, parts, width, start, stop):
+    for unit in range(start, stop):
+        slab, first, inner = unit // parts, unit % parts * width, parts * width
+        base = slab * n * inner + first
+        for row in range(n):
+            for k in range(width):
+                put_at(out, base + row * inner + k, get(x, base + row * inner + k))
         for j in range(count):
-            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner
-            for k in range(inner):
+            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner + first
+            for k in range(width):
                 put_at(out, target + k, get(v, source + k))
 
 

@@ -6,6 +6,7 @@ strides, addresses and constants are words of the table, so a new size or a new 
 
 from nbgrad import graph
 from nbgrad.compile.border import zeros_around
+from nbgrad.compile.gather import is_gather
 from nbgrad.compile.nest import load_key
 from nbgrad.compile.source import APART, OUTPUT_SCOPES, Words, Writer, name_of, register
 from nbgrad.shapes import size
@@ -69,6 +70,11 @@ class Body:
             self.pointer[key] = f"x{self.prefix}{k}"
             w.line(f"x{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'load')})")
             self._declare_strides(f"x{self.prefix}{k}", o)
+            if o.indices is not None:
+                w.line(f"x{self.prefix}{k}_step = word(args, {self.words.add(o.indices.step)})")
+                w.line(f"x{self.prefix}{k}_last = word(args, {self.words.add(o.indices.extent - 1)})")
+                if graph.is_constant(o.indices.view):
+                    self._number(o.indices.view)
         for k, o in enumerate(nest.stores):
             w.line(f"y{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'store')})")
             self._declare_strides(f"y{self.prefix}{k}", o)
@@ -83,7 +89,7 @@ class Body:
             index = self.words.add((_first(first, o.dtype), o.dtype))
             w.line(f"first{self.prefix}{k} = number_{name_of(o.dtype)}(args, {index})")
         for node in [*nest.values, *(r.node for r in nest.results)]:
-            for x in node.inputs:
+            for x in () if is_gather(node) else node.inputs:
                 origin = self.plan.sources[x].origin
                 if graph.is_constant(origin):
                     self._number(origin)
@@ -233,15 +239,20 @@ class Body:
         nest, w = self.nest, self.writer
         names = {} if hoisted is None else hoisted
         before = hoisted is None
-        for key in nest.loads:
+        for key, o in nest.loads.items():
+            if o.indices is not None:
+                continue
             pointer = self.pointer[key]
             varies = self._varies(pointer, axis)
             if varies != before:
                 at = f"{place[pointer]}, {self._index(pointer, axis, variable)}"
-                scope = self.own.get(nest.loads[key].view.origin)
+                scope = self.own.get(o.view.origin)
                 w.line(f"{pointer}_v = " + (f"load({at})" if scope is None else f"load_own({at}, {scope})"))
                 names[key] = f"{pointer}_v", varies
         for node in nest.values:
+            if is_gather(node):
+                self._gather(node, place, axis, variable, names, before)
+                continue
             inputs = [self._operand(x, names) for x in node.inputs]
             varies = any(v for _, v in inputs)
             if varies != before and node not in names and (only is None or node in only):
@@ -250,6 +261,25 @@ class Body:
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
                 names[node] = name, varies
         return names
+
+    def _gather(self, node, place, axis, variable, names, before):
+        """The load of a gathered element: from a row whose place is known before the loop, or from any."""
+        key, w = self.nest.reads[node], self.writer
+        pointer, indices = self.pointer[key], self.nest.loads[key].indices
+        if graph.is_constant(indices.view):
+            index, moves = self._number(indices.view), False
+        else:
+            index, moves = names.get((indices.view.key(), indices.view.origin.dtype), ("", True))
+        far = f"min(max({index}, 0), {pointer}_last) * {pointer}_step"
+        if not moves and (key, "row") not in names:
+            w.line(f"{pointer}_at = at({place[pointer]}, {far})")
+            names[key, "row"] = f"{pointer}_at", False
+        varies = moves or self._varies(pointer, axis)
+        if varies == before or node in names:
+            return
+        base, near = (place[pointer], f"{far} + ") if moves else (f"{pointer}_at", "")
+        w.line(f"{pointer}_v = load({base}, {near}{self._index(pointer, axis, variable)})")
+        names[node] = f"{pointer}_v", varies
 
     def _operand(self, x, names):
         origin = self.plan.sources[x].origin

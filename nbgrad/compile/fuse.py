@@ -10,6 +10,7 @@ that made it, so nodes of one level and domain may always share a nest without a
 import heapq
 
 from nbgrad import graph, shapes
+from nbgrad.compile.gather import is_gather
 from nbgrad.compile.storage import contiguous
 
 #: Longest chain of elementwise nodes in one nest; long chains are cut here, so repeated structure repeats.
@@ -18,6 +19,8 @@ LONGEST_CHAIN = 48
 LARGEST_JOINED = 64
 #: A value of at most this cost is recomputed in a later nest rather than stored and read back.
 RECOMPUTE_COST, RECOMPUTE_READS = 3, 2
+#: Elements side by side from which they are gathered again rather than stored.
+GATHERED_AGAIN = 4
 
 
 class Group:
@@ -47,7 +50,7 @@ def is_elementwise(node):
     """Whether a node computes each element from the elements at the same place, and may do so beside others."""
     return (
         node.primitive is not None
-        and node.primitive.kind in ("elementwise", "cast")
+        and node.primitive.kind in ("elementwise", "cast", "gather")
         and (len(node.inputs) <= MOST_OPERANDS or node.dtype.itemsize < 4)  # memory would round what registers hold
     )
 
@@ -73,7 +76,9 @@ def _fusible(node, x, elementwise):
     """Whether `node` can read its input `x` in a register."""
     if x not in elementwise:
         return False
-    return x.shape == node.shape if node in elementwise else (node.primitive.kind == "reduction")
+    if node in elementwise:
+        return x.shape == node.shape and not is_gather(node)
+    return node.primitive.kind == "reduction"
 
 
 def _sources(order, inside):
@@ -150,7 +155,11 @@ def _decide_storage(plan, computed, users, level, outputs, elementwise):
         held = all(ok and level[u] == level[node] for u, ok in users[node])
         plan.stored[node] = node in outputs or node not in elementwise or not held
         cost, read = node.primitive.cost, set()
-        for x in node.inputs:
+        if is_gather(node):
+            read.add(node)
+            if shapes.size(node.inputs[0].shape[dict(node.attrs)["axis"] + 1 :]) < GATHERED_AGAIN:
+                cost = RECOMPUTE_COST + 1
+        for x in () if is_gather(node) else node.inputs:
             below = reads.get(x)
             if below is None or plan.stored.get(x):
                 if not graph.is_constant(x):
@@ -194,6 +203,8 @@ def _groups(plan, computed, level, elementwise):
         if node not in elementwise:
             continue
         leader[node], members[node] = node, [node]
+        if is_gather(node):
+            continue
         for x in node.inputs:
             if x in leader and level[x] == level[node] and x.shape == node.shape:
                 join(node, x)  # recomputed ones too: nests of one level must not read each other's memory
@@ -263,7 +274,7 @@ def _read_for(plan, x):
     pending, seen = [x], set()
     while pending:
         for i in pending.pop().inputs:
-            if i in plan.recomputed:
+            if i in plan.recomputed and not is_gather(i):
                 pending.append(i)
             elif i not in seen and not graph.is_constant(plan.sources[i].origin) and shapes.size(i.shape) > 1:
                 seen.add(i)
@@ -303,6 +314,19 @@ def _scheduled(plan, groups, order):
                 heapq.heappush(ready, (later.position, count, later))
     assert len(done) == len(groups), "a cycle between nests"
     return done
+
+
+def gathers_from(plan, group):
+    """What a group gathers from and by: of these it may read any element."""
+    pending, seen = [*group.nodes, *(x for n in group.reductions for x in n.inputs)], set()
+    while pending:
+        x = pending.pop()
+        if x not in seen and (x in plan.recomputed or x in group.nodes):
+            seen.add(x)
+            if is_gather(x):
+                yield from (plan.sources[i].origin for i in x.inputs)
+            else:
+                pending += [i for i in x.inputs if i in plan.recomputed]
 
 
 def reads_of(plan, group):

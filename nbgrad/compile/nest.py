@@ -4,19 +4,20 @@ before: a (64, 32) domain whose operands are all contiguous    after: one axis o
 """
 
 from nbgrad import graph, shapes
+from nbgrad.compile.gather import gathered, is_gather
 
 
 class Operand:
     """A pointer of the nest: what it points to, and one stride per axis of the nest.
 
-    `around` is the embedding inside of whose memory it points.
+    `around` is the embedding inside of whose memory it points, `indices` are those of what is gathered.
     """
 
-    __slots__ = ("around", "dtype", "mode", "node", "strides", "view")
+    __slots__ = ("around", "dtype", "indices", "mode", "node", "strides", "view")
 
     def __init__(self, view, dtype, strides, node=None, around=None):
         self.view, self.dtype, self.strides, self.node, self.around = view, dtype, tuple(strides), node, around
-        self.mode = "set"
+        self.mode, self.indices = "set", None
 
 
 class Nest:
@@ -39,7 +40,7 @@ class Nest:
     values : list of Node
         What is computed for each element, in order.
     reads : dict
-        Node that is read from memory -> its key in `loads`.
+        Node that is read from memory, or gathered from it -> its key in `loads`.
     """
 
     __slots__ = ("columns", "extents", "loads", "reads", "reduced", "results", "stores", "values")
@@ -63,13 +64,20 @@ class Nest:
             found = index.get(x)
             return place[self.reads[x]] if found is None else found
 
+        def inputs(node):
+            return [place[self.reads[node]]] if is_gather(node) else [reference(x) for x in node.inputs]
+
         key = [self.extents, self.reduced, self.columns]
         for o in self.loads.values():
             key += (o.strides, o.dtype.num)
+            if o.indices is not None:
+                at = o.indices.view
+                at = at.attrs if graph.is_constant(at) else place[_load_key(at, at.origin.dtype)]
+                key += (at, o.indices.step, o.indices.extent)
         for o in self.stores:
             key += (o.strides, o.dtype.num, o.mode, reference(o.node), o.around and (o.around.shape, o.around.attrs))
         for node in (*self.values, *(o.node for o in self.results)):
-            key += (node.primitive, node.attrs, node.dtype.num, *[reference(x) for x in node.inputs])
+            key += (node.primitive, node.attrs, node.dtype.num, *inputs(node))
         for o in self.results:
             key += (o.strides, o.node.shape)
         return tuple(key)
@@ -87,12 +95,12 @@ def build(group, plan, targets, inner=None):
     nest.values = _demanded(group, plan, stored)
     computed = set(nest.values)
     for node in nest.values + group.reductions:
+        if is_gather(node):
+            _gather(nest, node, plan)
+            continue
         for x in node.inputs:
             if x not in computed and not graph.is_constant(plan.sources[x].origin):
-                view = plan.sources[x].broadcast(domain)
-                nest.reads[x] = key = view.key(), x.dtype
-                if key not in nest.loads:
-                    nest.loads[key] = Operand(view, x.dtype, view.strides, x)
+                nest.reads[x] = _loaded(nest, plan.sources[x].broadcast(domain), x)
     for node in stored:
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node, plan.inside.get(node)))
@@ -107,7 +115,31 @@ def build(group, plan, targets, inner=None):
 
 def load_key(x, plan, domain):
     """Operands that read the same elements are one."""
-    return plan.sources[x].broadcast(domain).key(), x.dtype
+    return _load_key(plan.sources[x].broadcast(domain), x.dtype)
+
+
+def _load_key(view, dtype):
+    return view.key(), dtype
+
+
+def _loaded(nest, view, x):
+    """The key of an operand that reads `x` by a view."""
+    key = _load_key(view, x.dtype)
+    if key not in nest.loads:
+        nest.loads[key] = Operand(view, x.dtype, view.strides, x)
+    return key
+
+
+def _gather(nest, node, plan):
+    """An operand for what `node` gathers, and one for the indices."""
+    x, i = node.inputs
+    view, indices = gathered(node, plan.sources)
+    if not graph.is_constant(indices.view):
+        _loaded(nest, indices.view, i)
+    nest.reads[node] = key = view.key(), x.dtype, indices.key()
+    if key not in nest.loads:
+        operand = nest.loads[key] = Operand(view, x.dtype, view.strides, x)
+        operand.indices = indices
 
 
 def _demanded(group, plan, stored):

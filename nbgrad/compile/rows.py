@@ -9,7 +9,7 @@ between them is then read while it is in cache, and what nobody else reads needs
 import heapq
 
 from nbgrad import graph, shapes
-from nbgrad.compile.fuse import reads_of
+from nbgrad.compile.fuse import gathers_from, is_elementwise, reads_of
 from nbgrad.compile.simplify import made
 
 #: Reductions that may be taken in two steps.
@@ -92,6 +92,9 @@ class Rows:
             return False
         if any((o := plan.sources[x].origin) in self.gathered or (o in plan.inside and o in self.made) for x in reads):
             return False
+        anywhere = set(gathers_from(plan, group))
+        if any(o in self.made for o in anywhere):
+            return False
         return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
                    if plan.sources[x].origin in self.made)  # fmt: skip
 
@@ -164,7 +167,7 @@ def _seeds(plan, group):
 
 
 def _single(group):
-    return not group.reductions and group.nodes[0].primitive.kind not in ("elementwise", "cast")
+    return not group.reductions and not is_elementwise(group.nodes[0])
 
 
 def in_rows(plan):

@@ -339,6 +339,13 @@ def slices_side_by_side(node, make):
     return make(reshape, (part,), (("shape", node.shape),), node.shape, node.dtype)
 
 
+@rewrite("take")
+def taken_of_a_constant(node, make):
+    """All elements of a constant are equal."""
+    (x, _) = node.inputs
+    return graph.constant(x.attrs[0], x.dtype, node.shape) if is_constant(x) else None
+
+
 @rewrite("sum", "prod", "max", "min")
 def over_no_axes(node, make):
     """A reduction over no axes."""
