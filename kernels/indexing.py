@@ -5,26 +5,8 @@ Indices are normalised to 0 <= i < n before they get here.
 
 import numpy
 
-from nbgrad import shapes
-from nbgrad.kernels._memory import get, put_at
 from nbgrad.kernels.selection import where
 from nbgrad.primitive import full, structural
-
-
-#: Elements side by side that one thread writes at least, and threads at most that share a slab.
-WIDTH, SHARES = 16, 8
-
-
-def slabs(node):
-    """Extents (axis of x, indices, parts of what is behind an index, elements of a part).
-
-    What comes before the axis, and the parts, are done in parallel: repeated indices stay in order.
-    """
-    x, i = node.inputs[:2]
-    axis = dict(node.attrs)["axis"]
-    outer, inner, count = shapes.size(x.shape[:axis]), shapes.size(x.shape[axis + 1 :]), shapes.size(i.shape)
-    parts = next(n for n in range(min(max(inner // WIDTH, 1), SHARES), 0, -1) if inner % n == 0)
-    return (x.shape[axis], count, parts, inner // parts), outer * parts, outer * count * inner + shapes.size(x.shape)
 
 
 @structural("gather", reference=lambda x, i, axis: numpy.take(x, i, axis=axis))
@@ -54,24 +36,10 @@ def _at(out, i, v, axis, combine):
     return out
 
 
-@structural("array", reference=lambda x, i, v, axis: _at(x.copy(), i, v, axis, numpy.add))
+@structural("scatter", reference=lambda x, i, v, axis: _at(x.copy(), i, v, axis, numpy.add))
 def scatter_add(x, i, v, *, axis):
     """x with v added at the indices i along `axis`; repeated indices add up, in order."""
     return x.shape, x.dtype
-
-
-@scatter_add.array_kernel(slabs)
-def scatter_add_kernel(x, i, v, out, n, count, parts, width, start, stop):
-    for unit in range(start, stop):
-        slab, first, inner = unit // parts, unit % parts * width, parts * width
-        base = slab * n * inner + first
-        for row in range(n):
-            for k in range(width):
-                put_at(out, base + row * inner + k, get(x, base + row * inner + k))
-        for j in range(count):
-            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner + first
-            for k in range(width):
-                put_at(out, target + k, get(out, target + k) + get(v, source + k))
 
 
 @scatter_add.vjp
@@ -79,24 +47,10 @@ def scatter_add_vjp(g, x2, axis):
     return g, None, take(g, x2, axis=axis)
 
 
-@structural("array", reference=lambda x, i, v, axis: _at(x.copy(), i, v, axis, None))
+@structural("scatter", reference=lambda x, i, v, axis: _at(x.copy(), i, v, axis, None))
 def put(x, i, v, *, axis):
     """x with v written at the indices i along `axis`; of repeated indices the last one wins."""
     return x.shape, x.dtype
-
-
-@put.array_kernel(slabs)
-def put_kernel(x, i, v, out, n, count, parts, width, start, stop):
-    for unit in range(start, stop):
-        slab, first, inner = unit // parts, unit % parts * width, parts * width
-        base = slab * n * inner + first
-        for row in range(n):
-            for k in range(width):
-                put_at(out, base + row * inner + k, get(x, base + row * inner + k))
-        for j in range(count):
-            target, source = base + min(max(get(i, j), 0), n - 1) * inner, (slab * count + j) * inner + first
-            for k in range(width):
-                put_at(out, target + k, get(v, source + k))
 
 
 @put.vjp

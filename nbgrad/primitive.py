@@ -26,7 +26,8 @@ class Primitive:
     ----------
     name : str
     kind : str
-        ``"elementwise"``, ``"reduction"``, ``"view"``, ``"update"``, ``"gather"``, ``"array"``: how the compiler treats it.
+        ``"elementwise"``, ``"reduction"``, ``"view"``, ``"update"``, ``"gather"``, ``"scatter"``, ``"array"``: how the
+        compiler treats it.
     kernel : function or None
         Scalar text for elementwise primitives; Numba-compilable array text for array primitives.
     reference : callable

@@ -6,7 +6,7 @@ strides, addresses and constants are words of the table, so a new size or a new 
 
 from nbgrad import graph
 from nbgrad.compile.border import zeros_around
-from nbgrad.compile.gather import is_gather
+from nbgrad.compile.indexed import is_gather
 from nbgrad.compile.nest import load_key
 from nbgrad.compile.source import APART, OUTPUT_SCOPES, Words, Writer, name_of, register
 from nbgrad.shapes import size
@@ -70,14 +70,11 @@ class Body:
             self.pointer[key] = f"x{self.prefix}{k}"
             w.line(f"x{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'load')})")
             self._declare_strides(f"x{self.prefix}{k}", o)
-            if o.indices is not None:
-                w.line(f"x{self.prefix}{k}_step = word(args, {self.words.add(o.indices.step)})")
-                w.line(f"x{self.prefix}{k}_last = word(args, {self.words.add(o.indices.extent - 1)})")
-                if graph.is_constant(o.indices.view):
-                    self._number(o.indices.view)
+            self._declare_indices(f"x{self.prefix}{k}", o)
         for k, o in enumerate(nest.stores):
             w.line(f"y{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'store')})")
             self._declare_strides(f"y{self.prefix}{k}", o)
+            self._declare_indices(f"y{self.prefix}{k}", o)
             if o.around is not None:
                 zeros_around(w, self.words, f"y{self.prefix}{k}", o.around)
         for k, o in enumerate(nest.results):
@@ -93,6 +90,9 @@ class Body:
                 origin = self.plan.sources[x].origin
                 if graph.is_constant(origin):
                     self._number(origin)
+        for o in nest.stores:
+            if graph.is_constant(self.plan.sources[o.node].origin):
+                self._number(self.plan.sources[o.node].origin)
 
     def _declare_strides(self, name, operand):
         """Outer axes take their stride from the table unless it is 0; the inner one also where it is 1."""
@@ -106,6 +106,13 @@ class Body:
                 self.writer.line(f"{text} = word(args, {self.words.add(s)})")
                 texts.append(text)
         self.strides[name] = texts
+
+    def _declare_indices(self, name, operand):
+        if operand.indices is not None:
+            self.writer.line(f"{name}_step = word(args, {self.words.add(operand.indices.step)})")
+            self.writer.line(f"{name}_last = word(args, {self.words.add(operand.indices.extent - 1)})")
+            if graph.is_constant(operand.indices.view):
+                self._number(operand.indices.view)
 
     def _number(self, node):
         key = node.attrs, node.dtype
@@ -260,26 +267,35 @@ class Body:
                 self.computed += 1
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
                 names[node] = name, varies
+        for k, o in enumerate(nest.stores):
+            if o.indices is not None:
+                self._place(f"y{self.prefix}{k}", o.indices, place, names)
         return names
 
-    def _gather(self, node, place, axis, variable, names, before):
-        """The load of a gathered element: from a row whose place is known before the loop, or from any."""
-        key, w = self.nest.reads[node], self.writer
-        pointer, indices = self.pointer[key], self.nest.loads[key].indices
+    def _place(self, pointer, indices, place, names):
+        """(pointer, offset) of where an index leads: a row whose place is known before the loop, or any."""
         if graph.is_constant(indices.view):
             index, moves = self._number(indices.view), False
         else:
             index, moves = names.get((indices.view.key(), indices.view.origin.dtype), ("", True))
-        far = f"min(max({index}, 0), {pointer}_last) * {pointer}_step"
-        if not moves and (key, "row") not in names:
-            w.line(f"{pointer}_at = at({place[pointer]}, {far})")
-            names[key, "row"] = f"{pointer}_at", False
-        varies = moves or self._varies(pointer, axis)
-        if varies == before or node in names:
-            return
-        base, near = (place[pointer], f"{far} + ") if moves else (f"{pointer}_at", "")
-        w.line(f"{pointer}_v = load({base}, {near}{self._index(pointer, axis, variable)})")
-        names[node] = f"{pointer}_v", varies
+        near = f"min(max({index}, 0), {pointer}_last)"
+        if moves:
+            return place[pointer], f"{near} * {pointer}_step + "
+        if (pointer, "row") not in names:
+            self.writer.line(f"{pointer}_i = {near}")
+            self.writer.line(f"{pointer}_at = at({place[pointer]}, {pointer}_i * {pointer}_step)")
+            names[pointer, "row"] = f"{pointer}_at", False
+        return f"{pointer}_at", ""
+
+    def _gather(self, node, place, axis, variable, names, before):
+        """The load of a gathered element."""
+        key = self.nest.reads[node]
+        pointer = self.pointer[key]
+        base, near = self._place(pointer, self.nest.loads[key].indices, place, names)
+        varies = bool(near) or self._varies(pointer, axis)
+        if varies != before and node not in names:
+            self.writer.line(f"{pointer}_v = load({base}, {near}{self._index(pointer, axis, variable)})")
+            names[node] = f"{pointer}_v", varies
 
     def _operand(self, x, names):
         origin = self.plan.sources[x].origin
@@ -333,10 +349,14 @@ class Body:
         for k, o in enumerate(self.nest.stores):
             pointer = f"y{self.prefix}{k}"
             text, _ = self._operand(o.node, names)
-            at = self._index(pointer, axis, variable)
+            base, at = place[pointer], self._index(pointer, axis, variable)
+            if o.indices is not None:
+                base, far = self._place(pointer, o.indices, place, names)
+                at = far + at
             if o.mode == "add":
-                text = f"load_own({place[pointer]}, {at}, {self._scope(k)}) + {text}"
-            self.writer.line(f"store({place[pointer]}, {at}, {text}, {self._scope(k)})")
+                plus = "|" if o.dtype.kind == "b" else "+"
+                text = f"load_own({base}, {at}, {self._scope(k)}) {plus} {text}"
+            self.writer.line(f"store({base}, {at}, {text}, {self._scope(k)})")
 
     def _scope(self, k):
         return min(self.first_scope + k, OUTPUT_SCOPES - 1)

@@ -10,7 +10,8 @@ that made it, so nodes of one level and domain may always share a nest without a
 import heapq
 
 from nbgrad import graph, shapes
-from nbgrad.compile.gather import is_gather
+from nbgrad.compile.indexed import is_gather, is_scatter
+from nbgrad.compile.scatter import divides
 from nbgrad.compile.storage import contiguous
 
 #: Longest chain of elementwise nodes in one nest; long chains are cut here, so repeated structure repeats.
@@ -21,6 +22,8 @@ LARGEST_JOINED = 64
 RECOMPUTE_COST, RECOMPUTE_READS = 3, 2
 #: Elements side by side from which they are gathered again rather than stored.
 GATHERED_AGAIN = 4
+#: Elements up to which one thread may make what only it can scatter.
+ONE_THREAD = 16384
 
 
 class Group:
@@ -66,8 +69,8 @@ def fuse(order, outputs, inside, partial):
     elementwise = {n for n in computed if is_elementwise(n)}
     users = _users(computed, sources, elementwise)
     level = _levels(computed, sources, users, partial.union(outputs), elementwise)
-    _decide_storage(plan, computed, users, level, set(outputs), elementwise)
-    groups = _groups(plan, computed, level, elementwise)
+    again = _decide_storage(plan, computed, users, level, set(outputs), elementwise)
+    groups = _groups(plan, computed, level, elementwise, again)
     plan.groups = _scheduled(plan, groups, order)
     return plan
 
@@ -78,6 +81,9 @@ def _fusible(node, x, elementwise):
         return False
     if node in elementwise:
         return x.shape == node.shape and not is_gather(node)
+    if is_scatter(node):
+        shared = divides(node) or shapes.size(x.shape) <= ONE_THREAD
+        return shared and x is node.inputs[2] and x not in node.inputs[:2]
     return node.primitive.kind == "reduction"
 
 
@@ -150,7 +156,23 @@ def _levels(computed, sources, users, fixed, elementwise):
 
 
 def _decide_storage(plan, computed, users, level, outputs, elementwise):
+    """Fills in what is stored and what is recomputed; returns ``again(x)``, which recomputes x if that is cheap."""
     reads = {}
+
+    def again(x, stretched=False):
+        cost, read = reads[x]
+        if cost > RECOMPUTE_COST or len(read) > RECOMPUTE_READS:
+            return False
+        if not stretched and not all(y.shape == x.shape or shapes.size(y.shape) == 1 for y in read):
+            return False
+        pending = [x]
+        while pending:  # and what it held in registers, which no memory holds either
+            x = pending.pop()
+            plan.stored[x] = False
+            plan.recomputed.add(x)
+            pending += [i for i in x.inputs if i in reads and not plan.stored[i] and i not in plan.recomputed]
+        return True
+
     for node in computed:
         held = all(ok and level[u] == level[node] for u, ok in users[node])
         plan.stored[node] = node in outputs or node not in elementwise or not held
@@ -167,20 +189,12 @@ def _decide_storage(plan, computed, users, level, outputs, elementwise):
             else:
                 cost, read = cost + below[0], read | below[1]
         reads[node] = cost, read
-        if (
-            node in elementwise and node not in outputs and plan.stored[node] and all(ok for _, ok in users[node])
-            and cost <= RECOMPUTE_COST and len(read) <= RECOMPUTE_READS
-            and all(x.shape == node.shape or shapes.size(x.shape) == 1 for x in read)
-        ):  # fmt: skip
-            plan.stored[node] = False
-            pending = [node]
-            while pending:  # and what it held in registers, which no memory holds either
-                x = pending.pop()
-                plan.recomputed.add(x)
-                pending += [i for i in x.inputs if i in reads and not plan.stored[i] and i not in plan.recomputed]
+        if node in elementwise and node not in outputs and plan.stored[node] and all(ok for _, ok in users[node]):
+            again(node)
+    return again
 
 
-def _groups(plan, computed, level, elementwise):
+def _groups(plan, computed, level, elementwise, again):
     leader, members = {}, {}
 
     def find(n):
@@ -239,6 +253,16 @@ def _groups(plan, computed, level, elementwise):
             group.axes = axes
             group.reductions.append(node)
             readers.setdefault(("reduction", level[node], x.shape, axes, plan.sources[x].key()), node)
+        elif is_scatter(node):
+            x = node.inputs[2]
+            group = of[x] if x in of and is_elementwise(x) and level[x] == level[node] else None
+            if group is None or group.axes is not None or not _fusible(node, x, elementwise):
+                group = Group(x.shape)
+                groups.append(group)
+                if x in of and not plan.stored[x] and x not in plan.recomputed and not again(x, stretched=True):
+                    plan.stored[x] = True
+            group.axes = ("scattered",)  # nothing else is reduced here
+            group.reductions.append(node)
         else:
             group = Group(node.shape)
             group.nodes = [node]

@@ -9,12 +9,14 @@ from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
+from nbgrad.compile.indexed import is_scatter
 from nbgrad.compile.join import join_products
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.pad import inside, padded
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
 from nbgrad.compile.running import running_sums
+from nbgrad.compile.scatter import ScatterKernel
 from nbgrad.compile.source import Stamp, Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
@@ -171,6 +173,9 @@ class Lowering:
             self._nest(group)
 
     def _nest(self, group):
+        if any(map(is_scatter, group.reductions)):
+            self._scatter(*group.reductions, group)
+            return
         loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)) or "fill")
@@ -178,6 +183,19 @@ class Lowering:
         kernel = self._stamped((launch.name, loops.structure(self.plan)), make, loops.views())
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
+
+    def _scatter(self, node, group):
+        """What is there before, unless it may be changed where it is; then one launch that writes at the indices."""
+        base = node.inputs[0]
+        loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
+        reads = [o.view.origin for o in loops.loads.values()]
+        if self._dies_here(base, node, group) and self._origin(base) not in reads:
+            self.buffers[node] = self.buffers[self._origin(base)]
+        else:
+            self._put(base, self._whole(node), node.primitive.name)
+        launch = Launch("_".join(_shortened([n.primitive.name for n in (*loops.values, node)])))
+        kernel = ScatterKernel(loops, self.plan, group.domain, launch.name)
+        self._finish(launch, kernel, reads, [o.view.origin for o in loops.stores])
 
     def _stamped(self, key, make, views):
         """The kernel that `make` emits; one of the same key is emitted once."""

@@ -4,7 +4,7 @@ before: a (64, 32) domain whose operands are all contiguous    after: one axis o
 """
 
 from nbgrad import graph, shapes
-from nbgrad.compile.gather import gathered, is_gather
+from nbgrad.compile.indexed import indexed, is_gather, is_scatter
 
 
 class Operand:
@@ -68,12 +68,13 @@ class Nest:
             return [place[self.reads[node]]] if is_gather(node) else [reference(x) for x in node.inputs]
 
         key = [self.extents, self.reduced, self.columns]
-        for o in self.loads.values():
-            key += (o.strides, o.dtype.num)
+        for o in (*self.loads.values(), *self.stores):
             if o.indices is not None:
                 at = o.indices.view
                 at = at.attrs if graph.is_constant(at) else place[_load_key(at, at.origin.dtype)]
                 key += (at, o.indices.step, o.indices.extent)
+        for o in self.loads.values():
+            key += (o.strides, o.dtype.num)
         for o in self.stores:
             key += (o.strides, o.dtype.num, o.mode, reference(o.node), o.around and (o.around.shape, o.around.attrs))
         for node in (*self.values, *(o.node for o in self.results)):
@@ -98,13 +99,17 @@ def build(group, plan, targets, inner=None):
         if is_gather(node):
             _gather(nest, node, plan)
             continue
-        for x in node.inputs:
+        for x in node.inputs[2:] if is_scatter(node) else node.inputs:
             if x not in computed and not graph.is_constant(plan.sources[x].origin):
                 nest.reads[x] = _loaded(nest, plan.sources[x].broadcast(domain), x)
     for node in stored:
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node, plan.inside.get(node)))
     axes = group.axes or ()
+    if any(is_scatter(node) for node in group.reductions):
+        _scatter(nest, *group.reductions, plan, targets)
+        _arrange(nest, domain, (), None)
+        return nest
     for node in group.reductions:
         left = list(shapes.contiguous_strides(node.shape))
         strides = [0 if i in axes else left.pop(0) for i in range(len(domain))]
@@ -133,7 +138,7 @@ def _loaded(nest, view, x):
 def _gather(nest, node, plan):
     """An operand for what `node` gathers, and one for the indices."""
     x, i = node.inputs
-    view, indices = gathered(node, plan.sources)
+    view, indices = indexed(plan.sources[x], plan.sources[i], dict(node.attrs)["axis"], node.shape)
     if not graph.is_constant(indices.view):
         _loaded(nest, indices.view, i)
     nest.reads[node] = key = view.key(), x.dtype, indices.key()
@@ -159,6 +164,17 @@ def _demanded(group, plan, stored):
         if inside(node):
             found[node] = None
     return list(found)
+
+
+def _scatter(nest, node, plan, targets):
+    """An operand for where `node` writes, and one for the indices."""
+    _, i, v = node.inputs
+    view, indices = indexed(targets(node), plan.sources[i], dict(node.attrs)["axis"], v.shape)
+    if not graph.is_constant(indices.view):
+        _loaded(nest, indices.view, i)
+    operand = Operand(view, node.dtype, view.strides, v)
+    operand.indices, operand.mode = indices, "add" if node.primitive.name == "scatter_add" else "set"
+    nest.stores.append(operand)
 
 
 #: Elements of an axis up to which it may go inside of a shorter one: what it strides over stays in a cache.
@@ -197,7 +213,8 @@ def _arrange(nest, domain, axes, inner):
                 continue
         merged.append((domain[i], strides, tag))
     # one kernel serves all shapes, but for long nests: with few columns they are worth another one
-    if len(nest.values) >= LONG and len(merged) > 1 and not any(t for _, _, t in merged) and not inner:
+    in_order = any(t for _, _, t in merged) or any(o.indices is not None for o in nest.stores)
+    if len(nest.values) >= LONG and len(merged) > 1 and not in_order and not inner:
         work = sum(n.primitive.cost for n in nest.values)
         if _cost(merged[-2], work) < _cost(merged[-1], work) and merged[-2][0] <= LONGEST_STRIDED:
             merged[-2:] = reversed(merged[-2:])

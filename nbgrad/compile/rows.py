@@ -10,6 +10,7 @@ import heapq
 
 from nbgrad import graph, shapes
 from nbgrad.compile.fuse import gathers_from, is_elementwise, reads_of
+from nbgrad.compile.indexed import is_scatter
 from nbgrad.compile.simplify import made
 
 #: Reductions that may be taken in two steps.
@@ -163,7 +164,11 @@ def _trailing(shape, axes):
 
 def _seeds(plan, group):
     """Whether rows may start with a group: it reduces the last axes of a domain, and not all of them."""
-    return bool(group.reductions) and _trailing(group.domain, group.axes)
+    return bool(group.reductions) and not _scatters(group) and _trailing(group.domain, group.axes)
+
+
+def _scatters(group):
+    return any(map(is_scatter, group.reductions))
 
 
 def _single(group):
@@ -185,7 +190,7 @@ def in_rows(plan):
             mask |= before[d] | 1 << d
         before.append(mask)
         home = None
-        if not _single(group):
+        if not _single(group) and not _scatters(group):
             for rows in dict.fromkeys(of[d] for d in sorted(needs[k], reverse=True) if d in of):
                 if not mask & rows.users & ~rows.mask and rows.takes(plan, group, reads[k]):
                     home = rows

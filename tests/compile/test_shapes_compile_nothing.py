@@ -57,6 +57,20 @@ def test_reduction_of_everything(name, rng):
     assert_nothing_compiled(lambda x: of(nx, x), vectors(rng), lambda x: (of(numpy, x),))
 
 
+@pytest.mark.parametrize("width", [9, 40])
+def test_sums_by_id_of_what_is_taken(width, rng):
+    def oracle(x, source, target):
+        out = numpy.zeros((11, width))
+        numpy.add.at(out, target, x[source] * 2)
+        return (out,)
+
+    arguments = [
+        (rng.random((n, width)), rng.integers(0, n, count), rng.integers(0, 11, count))
+        for n, count in ((5, 7), (30, 900), (200, 20000))
+    ]
+    assert_nothing_compiled(lambda x, i, j: nx.segment_sum(x[i] * 2, j, 11), arguments, oracle)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_reduction_over_an_axis(axis, rng):
     shapes = [(3, 4), (2, 5), (5, 2), (40, 30), (2, 100_000), (100_000, 5), (700, 500), (3, 2000), (2000, 6)]
