@@ -9,6 +9,8 @@ from nbgrad.shapes import contiguous_strides, size
 
 #: Parts that one launch assembles.
 MOST_PARTS = 8
+#: Numbers of a row that are put there one by one.
+MOST_COLUMNS = 16
 
 
 class Assembly:
@@ -90,7 +92,7 @@ class Assembly:
 def columns(whole, parts):
     """Of parts that fill short rows number by number, the (view, stride from row to row) of each; None for others."""
     *outer, width = whole.shape or (1,)
-    if not 1 < width <= MOST_PARTS or not whole.is_contiguous():
+    if not 1 < width <= MOST_COLUMNS or not whole.is_contiguous():
         return None
     found = [None] * width
     for view, spec in parts:

@@ -525,6 +525,14 @@ class Lowering:
         constant = any(graph.is_constant(self.plan.sources[x].origin) for x, _ in parts)
         steps = {step for _, spec in parts for _, step, count in spec if count > 1}
         views = [] if constant else _merged([(self._view(x).broadcast(x.shape), spec) for x, spec in parts], accumulate)
+        single = not (steps - {1} or 0 in node.shape or base is not None or accumulate)
+        side_by_side = columns(whole, views) if views and single else None
+        if side_by_side is not None:
+            key = name, node.dtype.num, whole.shape, tuple([step for _, step in side_by_side])
+            make = lambda: Columns(whole, node.dtype, side_by_side, name)  # noqa: E731
+            kernel = self._stamped(key, make, [whole, *(v for v, _ in side_by_side)])
+            self._finish(Launch(name), kernel, [v.origin for v, _ in side_by_side], [whole.origin])
+            return
         if not views or steps - {1} or len(views) > MOST_PARTS or 0 in node.shape:
             if base is not None:
                 self._put(base, whole, name)
@@ -535,13 +543,6 @@ class Lowering:
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
         launch = Launch(name)
-        side_by_side = columns(whole, views) if base is None and not accumulate else None
-        if side_by_side is not None:
-            key = name, node.dtype.num, whole.shape, tuple([step for _, step in side_by_side])
-            make = lambda: Columns(whole, node.dtype, side_by_side, name)  # noqa: E731
-            kernel = self._stamped(key, make, [whole, *(v for v, _ in side_by_side)])
-            self._finish(launch, kernel, [v.origin for v, _ in side_by_side], [whole.origin])
-            return
         make = lambda: Assembly(whole, node.dtype, below, number, views, accumulate, name)  # noqa: E731
         start = origin.attrs if number is not None else below and below.strides
         shown = tuple([(v.shape, v.strides, spec) for v, spec in views])

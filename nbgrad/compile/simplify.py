@@ -8,7 +8,7 @@ the reason that makes it exact.  A rule that is exact only for some values of x 
 
 import numpy
 
-from nbgrad import graph
+from nbgrad import graph, shapes
 from nbgrad.dtypes import FLOAT16, FLOAT32
 from nbgrad.graph import Node, is_constant
 
@@ -346,6 +346,36 @@ def taken_of_a_constant(node, make):
     return graph.constant(x.attrs[0], x.dtype, node.shape) if is_constant(x) else None
 
 
+@rewrite("slice_")
+def slice_of_what_is_taken(node, make):
+    """What is taken of a slice: fewer elements are taken, and by the nest that uses them."""
+    (x,) = node.inputs
+    if x.primitive is None or x.primitive.name != "take":
+        return None
+    (whole, i), axis, spec = x.inputs, dict(x.attrs)["axis"], node.attrs[0][1]
+    behind = axis + len(i.shape)
+    of_indices, of_whole = spec[axis:behind], (*spec[:axis], (0, 1, whole.shape[axis]), *spec[behind:])
+
+    def part(y, spec):
+        return make(node.primitive, (y,), (("spec", spec),), tuple(count for _, _, count in spec), y.dtype)
+
+    return make(x.primitive, (part(whole, of_whole), part(i, of_indices)), x.attrs, node.shape, node.dtype)
+
+
+@rewrite("reshape")
+def reshape_of_what_is_taken(node, make):
+    """What is taken of a reshaped array, where the axes of the indices stay."""
+    (x,) = node.inputs
+    if x.primitive is None or x.primitive.name != "take" or dict(x.attrs)["axis"] != 0:
+        return None
+    whole, i = x.inputs
+    shape = whole.shape[:1] + node.shape[len(i.shape) :]
+    if node.shape[: len(i.shape)] != i.shape or shapes.size(shape) != shapes.size(whole.shape):
+        return None
+    return make(x.primitive, (make(node.primitive, (whole,), (("shape", shape),), shape, x.dtype), i), x.attrs,
+                node.shape, node.dtype)  # fmt: skip
+
+
 @rewrite("sum", "prod", "max", "min")
 def over_no_axes(node, make):
     """A reduction over no axes."""
@@ -378,11 +408,48 @@ def sum_of_embedded(node, make):
     for attrs, same in placed.items():  # what goes to the same place is added up before
         x = total([x.inputs[0] for x in same])
         parts.append(make(embed, (x,), attrs, node.shape, node.dtype) if len(same) > 1 else same[0])
+    whole = None if dense else _side_by_side(parts, node, make)
+    if whole is not None:
+        return whole
     base, parts = (total(dense), parts) if dense else (parts[0], parts[1:])
     if not parts:
         return base
     specs = tuple(dict(x.attrs)["spec"] for x in parts)
     return make(add_slices, (base, *(x.inputs[0] for x in parts)), (("specs", specs),), node.shape, node.dtype)
+
+
+def _side_by_side(parts, node, make):
+    """A concatenation in place of embedded arrays that fill a whole, one beside the other; None for others."""
+    from nbgrad.kernels.shape import concatenate
+
+    specs = [dict(x.attrs)["spec"] for x in parts]
+    full = [[place == (0, 1, n) for place, n in zip(spec, node.shape, strict=True)] for spec in specs]
+    partial = {axis for within in full for axis, whole in enumerate(within) if not whole}
+    if len(partial) != 1 or len(parts) < 2:
+        return None
+    (axis,) = partial
+    placed = sorted(((spec[axis], x.inputs[0]) for spec, x in zip(specs, parts, strict=True)), key=lambda p: p[0])
+    end = 0
+    for (start, step, count), _ in placed:
+        if start != end or (step != 1 and count > 1):
+            return None
+        end = start + count
+    if end != node.shape[axis]:
+        return None
+    return make(concatenate, tuple(x for _, x in placed), (("axis", axis),), node.shape, node.dtype)
+
+
+@rewrite("concatenate")
+def flat_concatenation(node, make):
+    """Parts of parts along the same axis; along a first axis they are made in place as they are."""
+    if shapes.size(node.shape[: node.attrs[0][1]]) == 1 or not any(
+        x.primitive is node.primitive and x.attrs == node.attrs for x in node.inputs
+    ):
+        return None
+    parts = []
+    for x in node.inputs:
+        parts += x.inputs if x.primitive is node.primitive and x.attrs == node.attrs else (x,)
+    return make(node.primitive, tuple(parts), node.attrs, node.shape, node.dtype)
 
 
 def _is_embedded(x, node):

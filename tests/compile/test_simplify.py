@@ -11,8 +11,9 @@ from nbgrad.kernels import reduction
 from nbgrad.kernels.arithmetic import add, divide, multiply, negative, positive, subtract
 from nbgrad.kernels.casting import astype, identity, stop_gradient
 from nbgrad.kernels.exponential import exp
+from nbgrad.kernels.indexing import take
 from nbgrad.kernels.selection import where
-from nbgrad.kernels.shape import add_n, broadcast_to, embed, reshape, slice_, transpose
+from nbgrad.kernels.shape import add_n, broadcast_to, concatenate, embed, reshape, slice_, transpose
 
 SPECIAL = numpy.array([[0.0, -0.0, 1.5], [numpy.inf, -numpy.inf, numpy.nan]])
 FULL = ((0, 1, 2), (0, 1, 3))
@@ -27,7 +28,9 @@ def simplified(fn, *arrays):
     """(fresh inputs, fresh output) of a function of Arrays."""
     xs = [ng.asarray(a) for a in arrays]
     y = fn(*xs)
-    inputs, _, (output,) = simplify([x._node for x in xs], [y._node])
+    inputs, captured, (output,) = simplify([x._node for x in xs], [y._node])
+    for node in captured:
+        node.value = node.fact("value")
     return inputs, output
 
 
@@ -43,6 +46,8 @@ def nodes(output):
     """Names of the primitives that are left, without constants."""
     return [n.primitive.name for n in graph.topological([output]) if n.primitive and not graph.is_constant(n)]
 
+
+TAKEN, ROWS = ng.asarray([1, 0, 1, 1]), ng.asarray([4, 0])
 
 #: (what is written, function, primitives that are left)
 REWRITES = (
@@ -85,6 +90,24 @@ REWRITES = (
     ("a sum of one", lambda x: add_n(x), []),
     ("a common subexpression", lambda x: add(exp(x), exp(x)), ["exp", "add"]),
     ("embedded cotangents", lambda x: add(x, embed(x, shape=(2, 3), spec=FULL)), ["add_slices"]),
+    ("a slice of what is taken",
+     lambda x: slice_(take(x, TAKEN, axis=0), spec=((2, -1, 3), (1, 1, 2))), ["slice_", "slice_", "take"]),
+    ("a slice of what is taken along a later axis",
+     lambda x: slice_(take(x, TAKEN, axis=1), spec=((1, 1, 1), (1, 2, 2))), ["slice_", "slice_", "take"]),
+    ("a reshape of what is taken",
+     lambda x: reshape(take(x, TAKEN, axis=0), shape=(4, 3, 1)), ["reshape", "take"]),
+    ("a reshape across the indices stays", lambda x: reshape(take(x, TAKEN, axis=0), shape=(12,)), ["take", "reshape"]),
+    ("taken of a constant", lambda x: add(x, take(number(2.0, (5, 3)), ROWS, axis=0)), ["add"]),
+    ("parts of an array side by side",
+     lambda x: concatenate(slice_(x, spec=((0, 1, 1), (0, 1, 3))), slice_(x, spec=((1, 1, 1), (0, 1, 3))), axis=0), []),
+    ("parts of an array in another order stay",
+     lambda x: concatenate(slice_(x, spec=((1, 1, 1), (0, 1, 3))), slice_(x, spec=((0, 1, 1), (0, 1, 3))), axis=0),
+     ["slice_", "slice_", "concatenate"]),
+    ("a concatenation of concatenations",
+     lambda x: concatenate(x, concatenate(exp(x), x, axis=1), axis=1), ["exp", "concatenate"]),
+    ("a concatenation of concatenations along another axis stays",
+     lambda x: concatenate(concatenate(exp(x), x, axis=1), concatenate(x, x, axis=1), axis=0),
+     ["exp", "concatenate", "concatenate", "concatenate"]),
     ("constants of constants", lambda x: add(x, exp(multiply(number(2.0), number(0.5)))), ["add"]),
     ("views of constants", lambda x: add(x, transpose(reshape(number(2.0, (6,)), shape=(3, 2)), axes=(1, 0))), ["add"]),
 )  # fmt: skip
@@ -164,3 +187,29 @@ def test_an_input_that_is_also_an_output(settings):
         same, double = ng.jit(lambda x: (positive(x), add(x, x)))(x)
         numpy.testing.assert_array_equal(numpy.asarray(same), x)
         numpy.testing.assert_array_equal(numpy.asarray(double), 2 * x)
+
+
+@pytest.mark.parametrize(
+    ("specs", "left"),
+    [
+        ((((0, 1, 2), (0, 1, 1)), ((0, 1, 2), (1, 1, 2))), ["concatenate"]),
+        ((((0, 1, 2), (2, 1, 1)), ((0, 1, 2), (0, 1, 2))), ["concatenate"]),
+        ((((0, 1, 2), (0, 1, 2)), ((0, 1, 2), (1, 1, 2))), ["embed", "add_slices"]),
+        ((((0, 1, 2), (0, 1, 1)), ((0, 1, 2), (2, 1, 1))), ["embed", "add_slices"]),
+        ((((0, 1, 1), (0, 1, 2)), ((1, 1, 1), (0, 1, 3))), ["embed", "add_slices"]),
+        ((((0, 1, 2), (0, 2, 2)), ((0, 1, 2), (1, 1, 1))), ["embed", "add_slices"]),
+    ],
+)
+def test_embedded_side_by_side_are_a_concatenation(specs, left):
+    """If they fill the whole along one axis: a sum with zeros changes nothing but the sign of a zero."""
+    parts = [numpy.random.default_rng(k).normal(size=[n for _, _, n in spec]) for k, spec in enumerate(specs)]
+    xs = [ng.asarray(p) for p in parts]
+    y = add(*(embed(x, shape=(2, 3), spec=spec) for x, spec in zip(xs, specs, strict=True)))
+    inputs, _, (output,) = simplify([x._node for x in xs], [y._node])
+    assert nodes(output) == left
+    expected = numpy.zeros((2, 3))
+    for part, spec in zip(parts, specs, strict=True):
+        expected[tuple(slice(a, a + s * n, s) for a, s, n in spec)] += part
+    for node, part in zip(inputs, parts, strict=True):
+        node.value = part
+    numpy.testing.assert_array_equal(evaluate([output])[0], expected)
