@@ -551,9 +551,15 @@ class Body:
             self._stores(place, axis, "i", names)
 
         self._inner(place, axis, "block", "end", names, finish, start)
+        if not outer:  # short rows are one block, which has lost nothing yet
+            w.open("if block == from_:")
+            for k in range(len(nest.results)):
+                w.line(f"total{self.prefix}{k} = part{self.prefix}{k}")
+            w.close()
+            w.open("else:")
         for k, o in enumerate(nest.results):
             self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{self.prefix}{k}")
-        w.close(depth)
+        w.close(depth + (not outer))
         for k, o in enumerate(nest.results):
             w.line(f"store(r{self.prefix}{k}, {target}, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
 

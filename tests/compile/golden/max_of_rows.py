@@ -35,5 +35,8 @@ def kernel(args, start, stop):
                 x0_v = load(x0_row, i)
                 absolute_0 = absolute_float64(x0_v)
                 part0 = larger(part0, absolute_0)
-            total0 = larger(total0, part0)
+            if block == from_:
+                total0 = part0
+            else:
+                total0 = larger(total0, part0)
         store(r0, slot + row, total0, 0)

@@ -36,8 +36,11 @@ def kernel(args, start, stop):
                 x0_v = load(x0, i)
                 multiply_0 = x0_v * x0_v
                 part0 = add_fast(part0, multiply_0)
-            s0 = total0 + part0
-            z0 = s0 - total0
-            lost0 = lost0 + ((total0 - (s0 - z0)) + (part0 - z0))
-            total0 = s0
+            if block == from_:
+                total0 = part0
+            else:
+                s0 = total0 + part0
+                z0 = s0 - total0
+                lost0 = lost0 + ((total0 - (s0 - z0)) + (part0 - z0))
+                total0 = s0
         store(r0, slot + row, (total0 + lost0 if lost0 == lost0 else total0), 0)
