@@ -28,9 +28,8 @@ TALL, WIDEST, FEW = 1024, 128, 3
 STEPS, AT_ONCE, SHORT = 12, 64, 64
 
 
-def join_products(outputs):
-    """`outputs` in a graph that computes the same."""
-    order = graph.topological(outputs)
+def join_products(outputs, order):
+    """`outputs` in a graph that computes the same; they depend on the nodes in `order`."""
     if sum(_is(n, "matmul") for n in order) < 2:
         return outputs
     work = _Joining(order, outputs)

@@ -74,9 +74,13 @@ class Lowering:
 
     def __init__(self, inputs, captured, outputs):
         self.inputs, self.captured = inputs, captured
-        outputs, partial = running_sums(padded(in_steps(unroll(join_products(outputs)))))
+        order = graph.topological(outputs)
+        for change in (join_products, unroll, in_steps, padded):
+            outputs, order = _in_order(change(outputs, order), outputs, order)
+        changed, partial = running_sums(outputs, order)
+        outputs, order = _in_order(changed, outputs, order)
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
-        order = graph.topological(self.outputs)
+        order += [n for n, known in zip(self.outputs, outputs, strict=True) if n is not known]
         self.plan = fuse(order, self.outputs, inside(order, self.outputs), partial)
         self.launches, self.buffers, self.starts, self.stamps = [], {}, {}, {}
         for k, node in enumerate(inputs):
@@ -573,6 +577,11 @@ class Lowering:
             self._fill(origin.attrs[0], target, x.dtype, name, accumulate)
         else:
             self._copy(x, self._view(x).broadcast(target.shape), target, name, accumulate)
+
+
+def _in_order(changed, outputs, order):
+    """(outputs, what they depend on): a walk over the graph takes as long as some of its changes."""
+    return (outputs, order) if changed is outputs else (changed, graph.topological(changed))
 
 
 _SINGLE = {

@@ -115,12 +115,11 @@ class Rows:
         )
 
 
-def in_steps(outputs):
-    """Reductions of whole rows and more, where others reduce the same rows, in two steps: rows first.
+def in_steps(outputs, order):
+    """`outputs`, where reductions of whole rows and more have two steps, rows first, if others reduce the same rows.
 
     before: ``sum(x * y)`` beside ``max(x, axis=1)``    after: ``sum(sum(x * y, axis=1))``
     """
-    order = graph.topological(outputs)
     within = {}
     for node in order:
         if node.primitive is not None and node.primitive.kind == "reduction":

@@ -21,9 +21,8 @@ LEAST = 64
 _JOIN = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
 
 
-def unroll(outputs):
-    """`outputs` in a graph that computes the same."""
-    order = graph.topological(outputs)
+def unroll(outputs, order):
+    """`outputs` in a graph that computes the same; they depend on the nodes in `order`."""
     regions = _regions(order)
     if not regions:
         return outputs
