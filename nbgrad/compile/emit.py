@@ -527,7 +527,15 @@ class Body:
             if self._compensated(o):
                 w.line(f"lost{self.prefix}{k} = first{self.prefix}{k}")
         depth = 1
+        joins = [REDUCTIONS[o.node.primitive.name][2] for o in nest.results]
+
+        def start(value="first"):
+            for k in range(len(nest.results)):
+                w.line(f"part{self.prefix}{k} = {value}{self.prefix}{k}")
+
         if outer:
+            start()
+            w.line("held = 0")
             w.open(f"for q in range({low}, {high}):")
             place = self._row(outer, "q", place)
             w.line(f"from_, to_ = 0, {self.extent[axis]}")
@@ -538,10 +546,16 @@ class Body:
         names = self._body(place, axis, "0")
         w.open(f"for block in range(from_, to_, {BLOCK}):")
         w.line(f"end = min(block + {BLOCK}, to_)")
-
-        def start():
+        if outer:  # short rows are one block together
+            w.open(f"if held + end - block > {BLOCK}:")
+            for k, o in enumerate(nest.results):
+                self._join(k, o, joins[k], f"part{self.prefix}{k}")
+            start()
+            w.line("held = 0")
+            w.close()
+            w.line("held = held + end - block")
             for k in range(len(nest.results)):
-                w.line(f"part{self.prefix}{k} = first{self.prefix}{k}")
+                w.line(f"before{self.prefix}{k} = part{self.prefix}{k}")
 
         def finish(names):
             for k, o in enumerate(nest.results):
@@ -550,16 +564,20 @@ class Body:
                 w.line(f"part{self.prefix}{k} = {self._typed(o, step)}")
             self._stores(place, axis, "i", names)
 
-        self._inner(place, axis, "block", "end", names, finish, start)
-        if not outer:  # short rows are one block, which has lost nothing yet
+        self._inner(place, axis, "block", "end", names, finish, lambda: start("before" if outer else "first"))
+        if outer:
+            w.close(depth)
+            depth = 0
+        else:  # short rows are one block, which has lost nothing yet
             w.open("if block == from_:")
             for k in range(len(nest.results)):
                 w.line(f"total{self.prefix}{k} = part{self.prefix}{k}")
             w.close()
             w.open("else:")
         for k, o in enumerate(nest.results):
-            self._join(k, o, REDUCTIONS[o.node.primitive.name][2], f"part{self.prefix}{k}")
-        w.close(depth + (not outer))
+            self._join(k, o, joins[k], f"part{self.prefix}{k}")
+        if not outer:
+            w.close(2)
         for k, o in enumerate(nest.results):
             w.line(f"store(r{self.prefix}{k}, {target}, {self._total(k, o)}, {self._scope(len(nest.stores) + k)})")
 

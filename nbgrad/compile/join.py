@@ -15,7 +15,7 @@ in another order than they were written in.
 
 from collections import Counter, defaultdict
 
-from nbgrad import graph, shapes
+from nbgrad import shapes
 from nbgrad.compile.simplify import made
 
 #: Products from which joining them pays, their largest extent along the joined axis, their rows at least.

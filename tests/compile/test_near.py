@@ -79,3 +79,16 @@ def test_accumulated_results_are_added_once(settings):
     expected = u.copy()
     expected[1:-1] += numpy.sin(x)
     numpy.testing.assert_allclose(ng.jit(fn)(x, u), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 24), (9, 2, 700), (3, 5, 256)])
+@pytest.mark.parametrize("far", [None, (0, 0, 0), (2, 1, 23), (-1, -1, -1)])
+def test_sums_over_axes_that_are_apart(settings, rng, shape, far):
+    """Rows that are short share a block; one that is computed again leaves the others of its block as they were."""
+    settings.jit = 2
+    x = rng.uniform(-100, 100, shape)
+    if far is not None:
+        x[far] = 1e7
+    sums, largest = ng.jit(lambda x: (np.sum(np.sin(x), axis=(0, 2)), np.max(np.cos(x), axis=(0, 2))))(x)
+    numpy.testing.assert_allclose(sums, numpy.sum(numpy.sin(x), axis=(0, 2)), rtol=1e-12, atol=1e-12)
+    numpy.testing.assert_allclose(largest, numpy.max(numpy.cos(x), axis=(0, 2)), rtol=1e-14)
