@@ -71,6 +71,18 @@ def recurrent(wx, wh, x, h):
     return xp.mean(h * h)
 
 
+def messages(h, w, source, target):
+    """Two layers of weighted messages along the edges of a graph."""
+    n = h.shape[0]
+    for _ in range(2):
+        h = xp.tanh(xp.segment_sum(h[source] * w[:, None], target, n))
+    return xp.mean(h * h)
+
+
+def graph(rng, nodes=2_000, edges=20_000, width=32):
+    return rng.normal(size=(nodes, width)), rng.random(edges), *rng.integers(0, nodes, (2, edges))
+
+
 def layers(rng, sizes=(784, 256, 128, 10)):
     return [(rng.normal(size=(i, o)) / i**0.5, np.zeros(o)) for i, o in itertools.pairwise(sizes)]
 
@@ -85,6 +97,7 @@ CASES = {
     "heat": (heat, (0, 1), lambda rng: (rng.random((256, 256)), 0.2 * rng.random((256, 256)))),
     "recurrent": (recurrent, (0, 1), lambda rng: (rng.normal(size=(8, 32)) * 0.3, rng.normal(size=(32, 32)) / 6,
                                                   rng.normal(size=(100, 16, 8)), np.zeros((16, 32)))),
+    "messages": (messages, (0, 1), graph),
 }  # fmt: skip
 
 
