@@ -114,6 +114,8 @@ class _Padding:
         from nbgrad.kernels.shape import embed, slice_
 
         around = self.rooms[x]
+        if not any(map(any, around)):
+            return self.fresh[x]
         whole = self.wholes.get(x)
         if whole is None:
             full = tuple([a + n + b for n, (a, b) in zip(x.shape, around, strict=True)])

@@ -75,3 +75,14 @@ def test_a_cotangent_that_is_a_result_has_no_room_around_it(settings, rng):
     numpy.testing.assert_allclose(by_c, 2 * c * numpy.sin(x[1:] - x[:-1]), rtol=1e-13, atol=1e-14)
     assert numpy.asarray(by_c).flags.c_contiguous
     assert numpy.asarray(by_c).shape == c.shape
+
+
+def test_a_cotangent_that_fills_the_whole(settings, rng):
+    """There is nothing around it."""
+    from nbgrad.kernels.shape import add_slices
+
+    settings.jit = 2
+    x, y = rng.normal(size=(2, 9, 10))
+    run = ng.jit(lambda x, y: add_slices(np.sin(x), np.cos(y), specs=(((0, 1, 9), (0, 1, 10)),)))
+    numpy.testing.assert_allclose(run(x, y), numpy.sin(x) + numpy.cos(y), rtol=1e-15, atol=1e-15)
+    assert run.lower(x, y).launches == ["sin_cos_add"]

@@ -17,6 +17,7 @@ from nbgrad.kernels.shape import add_n, broadcast_to, concatenate, embed, reshap
 
 SPECIAL = numpy.array([[0.0, -0.0, 1.5], [numpy.inf, -numpy.inf, numpy.nan]])
 FULL = ((0, 1, 2), (0, 1, 3))
+FIRST = ((0, 1, 1), (0, 1, 3))
 
 
 def number(value, shape=(), dtype="float64"):
@@ -89,7 +90,11 @@ REWRITES = (
     ("max over no axes", lambda x: reduction.max(x, axes=()), []),
     ("a sum of one", lambda x: add_n(x), []),
     ("a common subexpression", lambda x: add(exp(x), exp(x)), ["exp", "add"]),
-    ("embedded cotangents", lambda x: add(x, embed(x, shape=(2, 3), spec=FULL)), ["add_slices"]),
+    ("embedded cotangents",
+     lambda x: add(exp(x), embed(slice_(exp(x), spec=FIRST), shape=(2, 3), spec=((1, 1, 1), (0, 1, 3)))),
+     ["exp", "slice_", "add_slices"]),
+    ("an embedding that fills the whole", lambda x: embed(x, shape=(2, 3), spec=FULL), []),
+    ("an embedding in reverse stays", lambda x: embed(x, shape=(2, 3), spec=((1, -1, 2), (0, 1, 3))), ["embed"]),
     ("a slice of what is taken",
      lambda x: slice_(take(x, TAKEN, axis=0), spec=((2, -1, 3), (1, 1, 2))), ["slice_", "slice_", "take"]),
     ("a slice of what is taken along a later axis",
