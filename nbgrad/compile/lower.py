@@ -91,7 +91,7 @@ class Lowering:
             self.buffers[node] = Buffer("output", node.dtype, shapes.size(node.shape), k)
         self._place_parts(order)
         self.last_read = {}
-        units = in_rows(self.plan)
+        units = self._units()
         readers = {}
         for unit in units:
             for group in unit.groups if isinstance(unit, Rows) else (unit,):
@@ -134,6 +134,20 @@ class Lowering:
         size = plan_arena(arena.values())
         facts = [(n.dtype, n.shape) for n in self.inputs], [(n.dtype, n.shape) for n in self.outputs]
         return (*facts, [n.fact("value") for n in self.captured], self.launches, size)
+
+    # ------------------------------------------------------------ what depends on the target
+
+    def _units(self):
+        """What becomes a launch each, in an order of execution."""
+        return in_rows(self.plan)
+
+    def _kernel(self, loops, plan, domain, title):
+        """A nest as source."""
+        return emit.Kernel(loops, plan, domain, title)
+
+    def _code(self, source, names):
+        """Source as machine code."""
+        return native.kernel(source, names)
 
     # ------------------------------------------------------------ where values are
 
@@ -183,7 +197,7 @@ class Lowering:
         loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(_shortened(names)) or "fill")
-        make = lambda: emit.Kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
+        make = lambda: self._kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
         kernel = self._stamped((launch.name, loops.structure(self.plan)), make, loops.views())
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
@@ -253,7 +267,7 @@ class Lowering:
         group.domain, group.nodes, group.reductions, group.axes = rows.shape, [], [total], (0,)
         plan = _OneCopy(rows, contiguous(parts, rows.shape), total)
         loops = nest.build(group, plan, lambda n: contiguous(self._buffer(node), (length,)))
-        kernel = emit.Kernel(loops, plan, rows.shape, name)
+        kernel = self._kernel(loops, plan, rows.shape, name)
         self._finish(Launch(name), kernel, [parts], [self._buffer(node)])
 
     def _copy(self, node, source, target, name, accumulate=False):
@@ -265,7 +279,7 @@ class Lowering:
         loops = nest.build(_SingleGroup(stand_in), plan, lambda n: target)
         if accumulate:
             loops.stores[0].mode = "add"
-        self._finish(Launch(name), emit.Kernel(loops, plan, source.shape, name), [source.origin], [target.origin])
+        self._finish(Launch(name), self._kernel(loops, plan, source.shape, name), [source.origin], [target.origin])
 
     def _fill(self, value, target, dtype, name, accumulate=False):
         """The same from a number."""
@@ -274,7 +288,7 @@ class Lowering:
 
     def _finish(self, launch, kernel, reads, writes):
         launch.source = kernel.source
-        launch.code = native.kernel(kernel.source, kernel.names)
+        launch.code = self._code(kernel.source, kernel.names)
         launch.words = kernel.words
         launch.reads = [b for b in map(self._origin_buffer, reads) if b is not None]
         launch.writes = [self._origin_buffer(n) for n in writes]

@@ -47,7 +47,7 @@ _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _INTEGER = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor"}
 _COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _MATH = {"sqrt": "llvm.sqrt", "fabs": "llvm.fabs", "floor": "llvm.floor", "ceil": "llvm.ceil", "trunc": "llvm.trunc"}
-_LIBM = ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf",
+LIBM = ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf",
          "erfc", "lgamma", "pow", "atan2", "fmod", "hypot", "copysign", "log2", "log10", "exp2", "cbrt")  # fmt: skip
 
 _trees = {}
@@ -502,7 +502,7 @@ class _Scope:
         module = self.builder.module
         if name in _MATH:
             return Value(kind, self.builder.call(module.declare_intrinsic(_MATH[name], [kind.ir]), raw))
-        if name not in _LIBM:
+        if name not in LIBM:
             raise Unsupported(f"math.{name}")
         symbol = name + ("f" if kind.bitwidth == 32 else "")
         found = module.globals.get(symbol)

@@ -204,9 +204,28 @@ def call_address(builder, kinds, address, values):
     return VOID, None
 
 
+def _of_the_grid(builder, name):
+    fn = ir.FunctionType(ir.IntType(32), [])
+    register = f"llvm.nvvm.read.ptx.sreg.{name}.x"
+    found = builder.module.globals.get(register) or ir.Function(builder.module, fn, register)
+    return builder.zext(builder.call(found, []), INT64.ir)
+
+
+def thread(builder, kinds):
+    """``thread()``: the number of a thread in its grid; CUDA only."""
+    block = builder.mul(_of_the_grid(builder, "ctaid"), _of_the_grid(builder, "ntid"))
+    return INT64, builder.add(block, _of_the_grid(builder, "tid"))
+
+
+def threads(builder, kinds):
+    """``threads()``: how many threads a grid has; CUDA only."""
+    return INT64, builder.mul(_of_the_grid(builder, "nctaid"), _of_the_grid(builder, "ntid"))
+
+
 WORDS = {
     f.__name__: f
-    for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address)
+    for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address,
+              thread, threads)
 }  # fmt: skip
 
 

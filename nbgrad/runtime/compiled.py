@@ -170,7 +170,7 @@ class Compiled:
                 continue
             starts[launch] = len(words)
             for v in launch.words.values:
-                words.append(_bits(*v) if isinstance(v, tuple) else v)
+                words.append(bits(*v) if isinstance(v, tuple) else v)
             for index, view, _ in launch.words.addresses:
                 spots.append((starts[launch] + index, view))
         self._words = numpy.array(words or [0], numpy.int64)
@@ -295,7 +295,7 @@ def _own_dtype(dtype):
     return numpy.empty(0, dtype).dtype
 
 
-def _bits(value, dtype):
+def bits(value, dtype):
     """A number as the low bytes of a word."""
     word = numpy.zeros(1, numpy.int64)
     word.view(dtype)[0] = value

@@ -1,0 +1,116 @@
+"""Elementwise kernels for CUDA: compiled by NVIDIA's compiler, and their IR executed on the CPU."""
+
+import numpy
+import pytest
+from primitives.table import ELEMENTWISE
+from primitives.test_values import assert_near, each, exact
+
+import nbgrad as ng
+import nbgrad.numpy as np
+from nbgrad.compile.cuda.lower import CudaLowering
+from nbgrad.compile.simplify import simplify
+from nbgrad.errors import DeviceError, KernelError
+from nbgrad.testing import cuda
+
+pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
+
+#: The oldest virtual architecture of CUDA 13, the one from which its compiler is another, and the newest.
+ARCHITECTURES = ("compute_75", "compute_100", "compute_120")
+
+
+def lowered(fn, *arguments):
+    """A `CudaLowering` of a function of Arrays."""
+    inputs = [ng.asarray(a) for a in arguments]
+    outputs = fn(*inputs)
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return CudaLowering(*simplify([x._node for x in inputs], [y._node for y in outputs]))
+
+
+@each(ELEMENTWISE, "float64", "float32", "int64", "int32", "int8", "uint8", "bool")
+def test_values(row, dtype):
+    """The same text, executed as NVVM IR, is as near to the exact values as the CPU's kernels must be."""
+    arguments = row.sample(dtype, (24,))
+    low = lowered(row.primitive, *arguments)
+    (found,) = cuda.run(low, arguments)
+    ng.config.jit = 2
+    expected = numpy.asarray(ng.jit(row.primitive)(*arguments))
+    assert found.dtype == expected.dtype
+    if found.dtype.kind == "f" and numpy.dtype(dtype).kind == "f":
+        assert_near(found, exact(row, arguments), row.ulp, row.name)
+    else:
+        numpy.testing.assert_array_equal(found, expected)
+
+
+@each(ELEMENTWISE, "float64", "float32")
+def test_special_values(row, dtype):
+    """Infinities, zeros of both signs and nan give what the CPU's kernels give."""
+    special = numpy.array([0.0, -0.0, numpy.inf, -numpy.inf, numpy.nan, 1.0, -1.0, 2.5], dtype)
+    arguments = [numpy.roll(numpy.repeat(special, 8) if k else numpy.tile(special, 8), k) for k in range(row.arity)]
+    if row.name == "where":
+        arguments[0] = arguments[0] > 0
+    (found,) = cuda.run(lowered(row.primitive, *arguments), arguments)
+    ng.config.jit = 2
+    with numpy.errstate(all="ignore"):
+        expected = numpy.asarray(ng.jit(row.primitive)(*arguments))
+    numpy.testing.assert_array_equal(numpy.isnan(found), numpy.isnan(expected))
+    finite = numpy.isfinite(expected)
+    numpy.testing.assert_array_equal(found[~finite], expected[~finite])
+    numpy.testing.assert_allclose(found[finite], expected[finite], rtol=4 * numpy.finfo(dtype).eps)
+    numpy.testing.assert_array_equal(numpy.signbit(found[found == 0]), numpy.signbit(expected[found == 0]))
+
+
+@each(ELEMENTWISE, "float64", "float32")
+def test_it_compiles(row, dtype):
+    low = lowered(row.primitive, *row.sample(dtype, (24,)))
+    for launch in low.launches:
+        for architecture in ARCHITECTURES:
+            ptx = launch.code.ptx(architecture)
+            assert f".entry {launch.code.symbol}" in ptx
+            assert f".target sm_{architecture[8:]}" in ptx
+
+
+@pytest.mark.parametrize(("grid", "block"), [(1, 1), (2, 7), (5, 64)])
+def test_any_grid_computes_the_whole(rng, grid, block):
+    """Transposed, stretched, reversed and gathered operands, more outputs than one, and the gradient with them."""
+    x, b, i = rng.normal(size=(6, 9)), rng.normal(size=9), rng.integers(0, 6, 5)
+
+    def f(xp, x, b, i):
+        y = xp.tanh(x[:, ::-1] * b)
+        return y, xp.exp(x.T)[:, None] * 2, x[i] + b, 1 - y * y
+
+    low = lowered(lambda *a: f(np, *a), x, b, i)
+    expected = f(numpy, x, b, i)
+    for found, e in zip(cuda.run(low, (x, b, i), grid, block), expected, strict=True):
+        numpy.testing.assert_allclose(found, e, rtol=1e-13, atol=1e-15)
+
+
+def test_what_has_no_kernel_is_named():
+    with pytest.raises(DeviceError, match="sum: has no CUDA kernel yet; run it on device='cpu'"):
+        lowered(lambda x: np.sum(x * x), numpy.ones(5))
+    with pytest.raises(DeviceError, match="matmul: has no CUDA kernel yet"):
+        lowered(lambda x: x @ x, numpy.ones((5, 5)))
+
+
+def test_a_kernel_that_writes_beside_its_array_is_caught(rng):
+    """One element too many: planted, and found by the guards."""
+    x = rng.normal(size=10)
+    low = lowered(lambda x: x * 2, x)
+    low.launches[0].total += 1
+    with pytest.raises(KernelError, match="multiply: memory behind an array of 10 elements was written"):
+        cuda.run(low, (x,))
+
+
+def test_what_the_compiler_does_not_take_is_an_error_with_its_words():
+    low = lowered(lambda x: x * 2, numpy.ones(3))
+    code = low.launches[0].code
+    code.text = code.text.replace("ret void", "ret nothing")
+    with pytest.raises(KernelError, match=r"NVVM does not compile this kernel for compute_80.*\n.*expected"):
+        code.ptx("compute_80")
+
+
+def test_float32_stays_float32():
+    """No float64 instruction in a kernel of float32."""
+    x = numpy.linspace(-1, 1, 9, dtype="float32")
+    low = lowered(lambda x: (np.tanh(x) * x + 2, np.exp(-x) / 3, np.maximum(x, 0.5), np.sqrt(np.abs(x))), x)
+    for launch in low.launches:
+        assert ".f64" not in launch.code.ptx("compute_80")
