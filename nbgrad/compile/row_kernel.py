@@ -1,6 +1,6 @@
 """RowKernel: several nests over the same rows, as source."""
 
-from nbgrad.compile.emit import Body
+from nbgrad.compile.emit import Loops
 from nbgrad.compile.source import OUTPUT_SCOPES, Words, Writer
 from nbgrad.shapes import size
 
@@ -30,7 +30,7 @@ class RowKernel:
         w.line(f"chunk = start // word(args, {self.words.add(grain)})")
         bodies, own, scope, moved = [], {}, 0, []
         for k, (nest, domain, gathers) in enumerate(parts):
-            body = Body(nest, plan, domain, f"_{k}_", self.words, self.names, w)
+            body = Loops(nest, plan, domain, f"_{k}_", self.words, self.names, w)
             body.first_scope, body.own, body.gathers = scope, own, gathers
             body.declare()
             for name, operand in body.operands():

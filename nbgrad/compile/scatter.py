@@ -6,7 +6,7 @@ instead would have threads write into the same cache lines.
 """
 
 from nbgrad import graph
-from nbgrad.compile.emit import Body
+from nbgrad.compile.body import Body
 from nbgrad.compile.source import Words, Writer
 from nbgrad.config import config
 from nbgrad.shapes import size

@@ -6,7 +6,7 @@ A thread takes every ``threads()``-th element, so a grid of any size computes th
 are for neighbouring threads: the last axis of a nest is the one that counts up fastest.
 """
 
-from nbgrad.compile.emit import Body
+from nbgrad.compile.body import Body
 from nbgrad.compile.source import Words, Writer
 from nbgrad.shapes import size
 
