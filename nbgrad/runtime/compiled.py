@@ -32,7 +32,7 @@ class Compiled:
     ----------
     inputs, outputs : lists of (dtype, shape)
     captured : list of ndarray
-    launches : list of nbgrad.compile.lower.Launch
+    launches : list of nbgrad.compile.launch.Launch
     arena : int
         Bytes of intermediate values.
     apart : bool
