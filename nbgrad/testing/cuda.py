@@ -8,7 +8,10 @@ modelled, and threads run one after another.  Kernels in which threads wait for 
 
 import ctypes
 import functools
+import os
 import re
+import subprocess
+import tempfile
 
 import llvmlite.binding as llvm
 import numpy
@@ -148,6 +151,45 @@ def _library_text():
 def _device_library():
     """A fresh copy: linking takes a module apart."""
     return llvm.parse_assembly(_library_text())
+
+
+def assembled(ptx, architecture):
+    """What NVIDIA's assembler makes of a kernel.
+
+    Parameters
+    ----------
+    ptx : str
+    architecture : str
+        A real one, such as ``sm_80``.
+
+    Returns
+    -------
+    dict of int
+        ``registers`` of a thread; bytes of its ``stack``, and of ``spill_stores`` and ``spill_loads``.
+
+    Raises
+    ------
+    KernelError
+        If the assembler is not installed, or does not take the kernel.
+    """
+    from cuda import pathfinder
+
+    assembler = pathfinder.find_nvidia_binary_utility("ptxas")
+    if assembler is None:
+        raise KernelError("NVIDIA's assembler ptxas was not found; install nbgrad[cuda-test]")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kernel.ptx")
+        with open(path, "w") as file:
+            file.write(ptx)
+        command = [assembler, f"-arch={architecture}", "-v", path, "-o", os.path.join(folder, "kernel.cubin")]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise KernelError(f"ptxas does not take this kernel for {architecture}: {said.stderr.strip()}")
+    facts = {
+        "registers": r"Used (\d+) registers", "stack": r"(\d+) bytes stack frame",
+        "spill_stores": r"(\d+) bytes spill stores", "spill_loads": r"(\d+) bytes spill loads",
+    }  # fmt: skip
+    return {name: int(re.search(pattern, said.stderr)[1]) for name, pattern in facts.items()}
 
 
 class Guarded:

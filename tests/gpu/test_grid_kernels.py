@@ -14,8 +14,8 @@ from nbgrad.testing import cuda
 
 pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
 
-#: The oldest virtual architecture of CUDA 13, the one from which its compiler is another, and the newest.
-ARCHITECTURES = ("compute_75", "compute_100", "compute_120")
+#: The oldest architecture of CUDA 13, the one from which its compiler is another, and the newest; and those between.
+SOME, OTHERS = ("75", "100", "120"), ("80", "86", "90")
 
 
 def lowered(fn, *arguments):
@@ -59,14 +59,38 @@ def test_special_values(row, dtype):
     numpy.testing.assert_array_equal(numpy.signbit(found[found == 0]), numpy.signbit(expected[found == 0]))
 
 
-@each(ELEMENTWISE, "float64", "float32")
-def test_it_compiles(row, dtype):
+def assert_it_fits(row, dtype, architectures):
+    """A kernel compiles, and a thread of it needs nothing but registers."""
     low = lowered(row.primitive, *row.sample(dtype, (24,)))
     for launch in low.launches:
-        for architecture in ARCHITECTURES:
-            ptx = launch.code.ptx(architecture)
+        for number in architectures:
+            ptx = launch.code.ptx(f"compute_{number}")
             assert f".entry {launch.code.symbol}" in ptx
-            assert f".target sm_{architecture[8:]}" in ptx
+            made = cuda.assembled(ptx, f"sm_{number}")
+            assert made["stack"] == made["spill_stores"] == made["spill_loads"] == 0, (number, made)
+            assert 0 < made["registers"] <= 128, (number, made)
+
+
+@each(ELEMENTWISE, "float64", "float32")
+def test_it_fits(row, dtype):
+    assert_it_fits(row, dtype, SOME)
+
+
+@pytest.mark.exhaustive
+@each(ELEMENTWISE, "float64", "float32")
+def test_it_fits_everywhere(row, dtype):
+    assert_it_fits(row, dtype, OTHERS)
+
+
+def test_what_the_assembler_finds_is_read():
+    """A kernel with an array of its own has a stack; one that is no kernel is refused with its words."""
+    ptx = lowered(lambda x: x * 2, numpy.ones(3)).launches[0].code.ptx("compute_80")
+    planted = ptx.replace("\n{\n", "\n{\n\t.local .align 8 .b8 kept[64];\n\t.reg .b64 %own;\n\tmov.u64 %own, kept;\n"
+                          "\tcvta.local.u64 %own, %own;\n\tst.volatile.u64 [%own], %own;\n", 1)  # fmt: skip
+    assert cuda.assembled(ptx, "sm_80")["stack"] == 0
+    assert cuda.assembled(planted, "sm_80")["stack"] >= 64
+    with pytest.raises(KernelError, match=r"ptxas does not take this kernel for sm_80: .*"):
+        cuda.assembled(ptx.replace("ret;", "return;"), "sm_80")
 
 
 @pytest.mark.parametrize(("grid", "block"), [(1, 1), (2, 7), (5, 64)])
