@@ -7,6 +7,7 @@ from primitives.test_values import assert_near, each, exact
 
 import nbgrad as ng
 import nbgrad.numpy as np
+from nbgrad import graph
 from nbgrad.compile.cuda.lower import CudaLowering
 from nbgrad.compile.simplify import simplify
 from nbgrad.errors import DeviceError, KernelError
@@ -106,6 +107,33 @@ def test_any_grid_computes_the_whole(rng, grid, block):
     expected = f(numpy, x, b, i)
     for found, e in zip(cuda.run(low, (x, b, i), grid, block), expected, strict=True):
         numpy.testing.assert_allclose(found, e, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_gradient_of_option_prices(rng, dtype):
+    """One kernel, with what five gradients share; as near to the CPU's as rounding allows."""
+    spot, strike, t, rate, vol = (
+        rng.uniform(a, b, (7, 9)).astype(dtype) for a, b in ((60, 140), (60, 140), (0.1, 2), (0, 0.1), (0.1, 0.5))
+    )
+
+    def prices(spot, strike, t, rate, vol):
+        cdf = lambda x: 0.5 * np.erfc(-x * 0.7071067811865476)  # noqa: E731
+        sd = vol * np.sqrt(t)
+        d = (np.log(spot / strike) + (rate + 0.5 * vol * vol) * t) / sd
+        return np.sum(spot * cdf(d) - strike * np.exp(-rate * t) * cdf(d - sd))
+
+    arguments = spot, strike, t, rate, vol
+    gradient = ng.grad(prices, grad_position=(0, 1, 2, 3, 4))
+    graph.state.tracked += 1
+    try:
+        low = lowered(gradient, *arguments)
+    finally:
+        graph.state.tracked -= 1
+    ng.config.jit = 2
+    eps = numpy.finfo(dtype).eps
+    for found, expected in zip(cuda.run(low, arguments), ng.jit(gradient)(*arguments), strict=True):
+        numpy.testing.assert_allclose(found, expected, rtol=64 * eps, atol=1e3 * eps)
+    assert len(low.launches) <= len(ng.jit(gradient).lower(*arguments).launches)
 
 
 def test_what_has_no_kernel_is_named():
