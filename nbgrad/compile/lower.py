@@ -40,7 +40,7 @@ class Lowering(Singles):
         outputs, order = _in_order(changed, outputs, order)
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order += [n for n, known in zip(self.outputs, outputs, strict=True) if n is not known]
-        self.plan = fuse(order, self.outputs, inside(order, self.outputs), partial)
+        self.plan = fuse(order, self.outputs, self._inside(order), partial)
         self.launches, self.buffers, self.starts, self.stamps = [], {}, {}, {}
         for k, node in enumerate(inputs):
             self.buffers[node] = Buffer("input", node.dtype, shapes.size(node.shape), k)
@@ -95,6 +95,10 @@ class Lowering(Singles):
         return (*facts, [n.fact("value") for n in self.captured], self.launches, size)
 
     # ------------------------------------------------------------ what depends on the target
+
+    def _inside(self, order):
+        """What is made inside of the memory of its embedding."""
+        return inside(order, self.outputs)
 
     def _units(self):
         """What becomes a launch each, in an order of execution."""

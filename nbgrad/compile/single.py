@@ -228,10 +228,7 @@ class Singles:
             self._finish(Launch(name), kernel, [v.origin for v, _ in side_by_side], [whole.origin])
             return
         if not views or steps - {1} or len(views) > MOST_PARTS or 0 in node.shape:
-            if base is not None:
-                self._put(base, whole, name)
-            for x, spec in parts:
-                self._put(x, whole.sliced(spec), name, accumulate)
+            self._piecewise(whole, name, base, parts, accumulate)
             return
         origin = self._origin(base) if base is not None else None
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
@@ -245,6 +242,13 @@ class Singles:
         kernel = self._stamped(key, make, pointers)
         reads = [v.origin for v, _ in views] + ([below.origin] if below else [])
         self._finish(launch, kernel, reads, [whole.origin])
+
+    def _piecewise(self, whole, name, base, parts, accumulate):
+        """One launch for what lies below, and one for each part."""
+        if base is not None:
+            self._put(base, whole, name)
+        for x, spec in parts:
+            self._put(x, whole.sliced(spec), name, accumulate)
 
     def _dies_here(self, x, node, group):
         """Whether the memory of `x` may become that of `node`."""

@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from primitives.table import ELEMENTWISE
+from primitives.table import ELEMENTWISE, STRUCTURAL
 from primitives.test_values import assert_near, each, exact
 
 import nbgrad as ng
@@ -15,6 +15,9 @@ from nbgrad.testing import cuda
 
 pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
 
+COPIES = {
+    "reshape", "transpose", "broadcast_to", "slice_", "take", "concatenate", "embed", "set_slice", "add_slices",
+}  # fmt: skip
 #: The oldest architecture of CUDA 13, the one from which its compiler is another, and the newest; and those between.
 SOME, OTHERS = ("75", "100", "120"), ("80", "86", "90")
 
@@ -40,6 +43,17 @@ def test_values(row, dtype):
         assert_near(found, exact(row, arguments), row.ulp, row.name)
     else:
         numpy.testing.assert_array_equal(found, expected)
+
+
+@each([r for r in STRUCTURAL if r.name in COPIES], "float64", "float32", "int32", "bool")
+def test_copies(row, dtype):
+    """Views, gathers and arrays put together of parts: the oracle's elements, all of them in place."""
+    for case in row.cases:
+        arguments = row.arguments(case, dtype)
+        (found,) = cuda.run(lowered(lambda *a, c=case: row.primitive(*a, **c.attrs), *arguments), arguments)
+        expected = numpy.asarray(row.oracle(*arguments, **case.attrs))
+        assert found.shape == expected.shape
+        numpy.testing.assert_allclose(found, expected, rtol=1e-6 if found.dtype == "float32" else 1e-14)
 
 
 @each(ELEMENTWISE, "float64", "float32")

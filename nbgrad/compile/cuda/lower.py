@@ -1,6 +1,7 @@
 """Lower for CUDA: the plan of the CPU, its nests as kernels over a grid.
 
-So far elementwise nests, gathers and copies; everything else is an error that names the primitive.
+So far elementwise nests, gathers, and arrays put together of parts; everything else is an error that names the
+primitive.
 """
 
 import hashlib
@@ -11,6 +12,9 @@ from nbgrad.compile.cuda.grid import GridKernel
 from nbgrad.compile.fuse import is_elementwise
 from nbgrad.compile.lower import Lowering
 from nbgrad.errors import DeviceError
+
+#: Primitives whose results are copies of parts, one launch each.
+_OF_PARTS = ("concatenate", "embed", "set_slice", "add_slices")
 
 
 class Code:
@@ -38,9 +42,16 @@ class CudaLowering(Lowering):
     def _units(self):
         for group in self.plan.groups:
             for node in group.reductions or [n for n in group.nodes if not is_elementwise(n)]:
-                if node.primitive.kind != "view":
+                if node.primitive.kind != "view" and node.primitive.name not in _OF_PARTS:
                     raise DeviceError(f"{node.primitive.name}: has no CUDA kernel yet; run it on device='cpu'")
         return self.plan.groups
+
+    def _inside(self, order):
+        return {}  # a border is a loop of its own, which a grid would have to share
+
+    def _assembled(self, node, base, parts, accumulate=False):
+        parts = [(x, spec) for x, spec in parts if 0 not in x.shape]
+        self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
 
     def _kernel(self, loops, plan, domain, title):
         return GridKernel(loops, plan, domain, title)
