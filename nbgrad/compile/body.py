@@ -96,8 +96,8 @@ class Body:
         if operand.indices is not None:
             self.writer.line(f"{name}_step = word(args, {self.words.add(operand.indices.step)})")
             self.writer.line(f"{name}_last = word(args, {self.words.add(operand.indices.extent - 1)})")
-            if graph.is_constant(operand.indices.view):
-                self._number(operand.indices.view)
+            if operand.indices.load is None:
+                self._number(operand.indices.number)
 
     def _number(self, node):
         key = node.attrs, node.dtype
@@ -259,10 +259,10 @@ class Body:
 
     def _place(self, pointer, indices, place, names):
         """(pointer, offset) of where an index leads: a row whose place is known before the loop, or any."""
-        if graph.is_constant(indices.view):
-            index, moves = self._number(indices.view), False
+        if indices.load is None:
+            index, moves = self._number(indices.number), False
         else:
-            index, moves = names.get((indices.view.key(), indices.view.origin.dtype), ("", True))
+            index, moves = names.get(indices.load, ("", True))
         near = f"min(max({index}, 0), {pointer}_last)"
         if moves:
             return place[pointer], f"{near} * {pointer}_step + "

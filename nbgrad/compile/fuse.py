@@ -10,8 +10,7 @@ that made it, so nodes of one level and domain may always share a nest without a
 import heapq
 
 from nbgrad import graph, shapes
-from nbgrad.compile.indexed import is_gather, is_scatter
-from nbgrad.compile.scatter import divides
+from nbgrad.compile.indexed import divides, is_gather, is_scatter
 from nbgrad.compile.storage import contiguous
 
 #: Longest chain of elementwise nodes in one nest; long chains are cut here, so repeated structure repeats.
@@ -342,15 +341,16 @@ def _scheduled(plan, groups, order):
 
 def gathers_from(plan, group):
     """What a group gathers from and by: of these it may read any element."""
-    pending, seen = [*group.nodes, *(x for n in group.reductions for x in n.inputs)], set()
+    again = lambda node: [x for x in node.inputs if x in plan.recomputed]  # noqa: E731
+    pending, seen = [*group.nodes, *(x for n in group.reductions for x in again(n))], set()
     while pending:
         x = pending.pop()
-        if x not in seen and (x in plan.recomputed or x in group.nodes):
+        if x not in seen:
             seen.add(x)
             if is_gather(x):
                 yield from (plan.sources[i].origin for i in x.inputs)
             else:
-                pending += [i for i in x.inputs if i in plan.recomputed]
+                pending += again(x)
 
 
 def reads_of(plan, group):

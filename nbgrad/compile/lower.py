@@ -1,12 +1,12 @@
 """Lower: from a simplified graph to a table of launches.
 
-simplify -> join -> unroll -> fuse -> nests -> emitted source -> machine code -> table
+simplify -> join -> unroll -> rows in steps -> pad -> running sums -> fuse -> nests -> source -> machine code -> table
 """
 
 from nbgrad import graph, shapes
 from nbgrad.compile import emit, native, nest
 from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
-from nbgrad.compile.indexed import is_scatter
+from nbgrad.compile.indexed import scatters
 from nbgrad.compile.join import join_products
 from nbgrad.compile.launch import CHUNK, Launch, even, shortened, weight_of
 from nbgrad.compile.memory import plan_arena
@@ -106,7 +106,8 @@ class Lowering(Singles):
 
     def _kernel(self, loops, plan, domain, title):
         """A nest as source."""
-        return emit.Kernel(loops, plan, domain, title)
+        indexed = any(o.indices is not None for o in loops.stores)
+        return (ScatterKernel if indexed else emit.Kernel)(loops, plan, domain, title)
 
     def _code(self, source, names):
         """Source as machine code."""
@@ -154,10 +155,9 @@ class Lowering(Singles):
             self._nest(group)
 
     def _nest(self, group):
-        if any(map(is_scatter, group.reductions)):
-            self._scatter(*group.reductions, group)
-            return
         loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
+        if scatters(group):
+            self._lay_below(*group.reductions, group, loops)
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(shortened(names)) or "fill")
         make = lambda: self._kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
@@ -165,18 +165,13 @@ class Lowering(Singles):
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
 
-    def _scatter(self, node, group):
-        """What is there before, unless it may be changed where it is; then one launch that writes at the indices."""
-        base = node.inputs[0]
-        loops = nest.build(group, self.plan, self.plan.sources.__getitem__)
-        reads = [o.view.origin for o in loops.loads.values()]
+    def _lay_below(self, node, group, loops):
+        """What is there before a scatter writes: a copy, unless it may be changed where it is."""
+        base, reads = node.inputs[0], [o.view.origin for o in loops.loads.values()]
         if self._dies_here(base, node, group) and self._origin(base) not in reads:
             self.buffers[node] = self.buffers[self._origin(base)]
         else:
             self._put(base, self._whole(node), node.primitive.name)
-        launch = Launch("_".join(shortened([n.primitive.name for n in (*loops.values, node)])))
-        kernel = ScatterKernel(loops, self.plan, group.domain, launch.name)
-        self._finish(launch, kernel, reads, [o.view.origin for o in loops.stores])
 
     def _stamped(self, key, make, views):
         """The kernel that `make` emits; one of the same key is emitted once."""

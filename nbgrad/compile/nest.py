@@ -4,7 +4,7 @@ before: a (64, 32) domain whose operands are all contiguous    after: one axis o
 """
 
 from nbgrad import graph, shapes
-from nbgrad.compile.indexed import indexed, is_gather, is_scatter
+from nbgrad.compile.indexed import Indices, along_indices, is_gather, is_scatter, of_indices, scatters
 
 
 class Operand:
@@ -70,9 +70,8 @@ class Nest:
         key = [self.extents, self.reduced, self.columns]
         for o in (*self.loads.values(), *self.stores):
             if o.indices is not None:
-                at = o.indices.view
-                at = at.attrs if graph.is_constant(at) else place[_load_key(at, at.origin.dtype)]
-                key += (at, o.indices.step, o.indices.extent)
+                at, step, extent = o.indices.key()
+                key += (place.get(at, at), step, extent)
         for o in self.loads.values():
             key += (o.strides, o.dtype.num)
         for o in self.stores:
@@ -106,7 +105,7 @@ def build(group, plan, targets, inner=None):
         view = targets(node)
         nest.stores.append(Operand(view, node.dtype, view.strides, node, plan.inside.get(node)))
     axes = group.axes or ()
-    if any(is_scatter(node) for node in group.reductions):
+    if scatters(group):
         _scatter(nest, *group.reductions, plan, targets)
         _arrange(nest, domain, (), None)
         return nest
@@ -120,31 +119,36 @@ def build(group, plan, targets, inner=None):
 
 def load_key(x, plan, domain):
     """Operands that read the same elements are one."""
-    return _load_key(plan.sources[x].broadcast(domain), x.dtype)
-
-
-def _load_key(view, dtype):
-    return view.key(), dtype
+    return plan.sources[x].broadcast(domain).key(), x.dtype
 
 
 def _loaded(nest, view, x):
     """The key of an operand that reads `x` by a view."""
-    key = _load_key(view, x.dtype)
+    key = view.key(), x.dtype
     if key not in nest.loads:
         nest.loads[key] = Operand(view, x.dtype, view.strides, x)
     return key
 
 
+def _indexed(nest, node, view, shape, plan):
+    """An operand over `shape` by a view that the indices of `node` move; they are loaded too."""
+    i, axis = node.inputs[1], dict(node.attrs)["axis"]
+    at, load, number = plan.sources[i], None, None
+    if graph.is_constant(at.origin):
+        number = at.origin
+    else:
+        load = _loaded(nest, of_indices(at, shape, axis), i)
+    moved = along_indices(view, shape, axis, len(i.shape))
+    operand = Operand(moved, node.dtype, moved.strides, node)
+    operand.indices = Indices(load, number, view.strides[axis], view.shape[axis])
+    return operand
+
+
 def _gather(nest, node, plan):
-    """An operand for what `node` gathers, and one for the indices."""
-    x, i = node.inputs
-    view, indices = indexed(plan.sources[x], plan.sources[i], dict(node.attrs)["axis"], node.shape)
-    if not graph.is_constant(indices.view):
-        _loaded(nest, indices.view, i)
-    nest.reads[node] = key = view.key(), x.dtype, indices.key()
-    if key not in nest.loads:
-        operand = nest.loads[key] = Operand(view, x.dtype, view.strides, x)
-        operand.indices = indices
+    """An operand for what `node` gathers."""
+    operand = _indexed(nest, node, plan.sources[node.inputs[0]], node.shape, plan)
+    nest.reads[node] = key = operand.view.key(), node.dtype, operand.indices.key()
+    nest.loads.setdefault(key, operand)
 
 
 def _demanded(group, plan, stored):
@@ -167,13 +171,10 @@ def _demanded(group, plan, stored):
 
 
 def _scatter(nest, node, plan, targets):
-    """An operand for where `node` writes, and one for the indices."""
-    _, i, v = node.inputs
-    view, indices = indexed(targets(node), plan.sources[i], dict(node.attrs)["axis"], v.shape)
-    if not graph.is_constant(indices.view):
-        _loaded(nest, indices.view, i)
-    operand = Operand(view, node.dtype, view.strides, v)
-    operand.indices, operand.mode = indices, "add" if node.primitive.name == "scatter_add" else "set"
+    """An operand for where `node` writes."""
+    v = node.inputs[2]
+    operand = _indexed(nest, node, targets(node), v.shape, plan)
+    operand.node, operand.mode = v, "add" if node.primitive.name == "scatter_add" else "set"
     nest.stores.append(operand)
 
 

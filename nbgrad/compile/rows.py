@@ -10,7 +10,7 @@ import heapq
 
 from nbgrad import graph, shapes
 from nbgrad.compile.fuse import gathers_from, is_elementwise, reads_of
-from nbgrad.compile.indexed import is_scatter
+from nbgrad.compile.indexed import scatters
 from nbgrad.compile.simplify import made
 
 #: Reductions that may be taken in two steps.
@@ -93,8 +93,7 @@ class Rows:
             return False
         if any((o := plan.sources[x].origin) in self.gathered or (o in plan.inside and o in self.made) for x in reads):
             return False
-        anywhere = set(gathers_from(plan, group))
-        if any(o in self.made for o in anywhere):
+        if any(o in self.made for o in gathers_from(plan, group)):
             return False
         return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
                    if plan.sources[x].origin in self.made)  # fmt: skip
@@ -163,11 +162,7 @@ def _trailing(shape, axes):
 
 def _seeds(plan, group):
     """Whether rows may start with a group: it reduces the last axes of a domain, and not all of them."""
-    return bool(group.reductions) and not _scatters(group) and _trailing(group.domain, group.axes)
-
-
-def _scatters(group):
-    return any(map(is_scatter, group.reductions))
+    return bool(group.reductions) and not scatters(group) and _trailing(group.domain, group.axes)
 
 
 def _single(group):
@@ -189,7 +184,7 @@ def in_rows(plan):
             mask |= before[d] | 1 << d
         before.append(mask)
         home = None
-        if not _single(group) and not _scatters(group):
+        if not _single(group) and not scatters(group):
             for rows in dict.fromkeys(of[d] for d in sorted(needs[k], reverse=True) if d in of):
                 if not mask & rows.users & ~rows.mask and rows.takes(plan, group, reads[k]):
                     home = rows

@@ -5,22 +5,14 @@ those of other threads' places: the sum is the same on any number of threads.  D
 instead would have threads write into the same cache lines.
 """
 
-from nbgrad import graph
 from nbgrad.compile.body import Body
+from nbgrad.compile.indexed import WIDTH
 from nbgrad.compile.source import Words, Writer
 from nbgrad.config import config
 from nbgrad.shapes import size
 
-#: Elements behind an index from which leaving it out is much less work than writing them; threads at most.
-WIDTH, SHARES = 8, 8
-#: Elements from which they share.
-LEAST = 1 << 15
-
-
-def divides(node):
-    """Whether a scattering node can be done by several threads."""
-    x, axis = node.inputs[0], dict(node.attrs)["axis"]
-    return size(x.shape[:axis]) > 1 or size(x.shape[axis + 1 :]) >= WIDTH
+#: Threads at most that share a scatter, and elements from which they do.
+SHARES, LEAST = 8, 1 << 15
 
 
 class ScatterKernel(Body):
@@ -35,7 +27,7 @@ class ScatterKernel(Body):
         behind = rank - 1 if rank and rank - 1 not in along else None
         middle = [a for a in range(len(lead), rank) if a not in (behind, rank - 1)]
         name = f"y{nest.stores.index(target)}"
-        divided = behind is not None and bool(along) and not graph.is_constant(target.indices.view)
+        divided = behind is not None and bool(along) and target.indices.load is not None
         slabs, parts = size(nest.extents[a] for a in lead), 1
         if divided and nest.extents[-1] >= WIDTH and size(nest.extents) >= LEAST and slabs < SHARES:
             parts = min(config.threads, SHARES)
@@ -54,7 +46,7 @@ class ScatterKernel(Body):
             w.open(f"for q in range({' * '.join(self.extent[a] for a in middle)}):")
             place = self._row(middle, "q", place)
         if divided:
-            at = self.pointer[target.indices.view.key(), target.indices.view.origin.dtype]
+            at = self.pointer[target.indices.load]
             w.line(f"{name}_i = min(max(load({place[at]}, 0), 0), {name}_last)")
             w.open(f"if low <= {name}_i and {name}_i < high:")
         names = self._body(place, rank - 1, "0")

@@ -190,10 +190,9 @@ class Singles:
         for x in node.inputs:
             spec = shapes.part(x.shape, axis, (start, 1, x.shape[axis]))
             start += x.shape[axis]
-            origin = self.plan.sources[x].origin
-            there = not graph.is_constant(origin) and origin in self.buffers and self._view(x)
-            place = whole.sliced(spec)
-            if not there or (there.origin, there.offset) != (place.origin, place.offset) or not there.is_contiguous():
+            view = None if graph.is_constant(self._origin(x)) else self._view(x)
+            place = (whole.origin, whole.sliced(spec).offset)
+            if view is None or (view.origin, view.offset) != place or not view.is_contiguous():
                 parts.append((x, spec))
         if parts:
             self._assembled(node, None, parts)

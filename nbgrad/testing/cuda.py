@@ -212,6 +212,18 @@ class Guarded:
                 raise KernelError(f"{what}: memory {name} an array of {self.array.size} elements was written")
 
 
+def lowered(fn, *arguments):
+    """A `CudaLowering` of a function of Arrays, for arguments of these dtypes and shapes."""
+    from nbgrad.array import asarray
+    from nbgrad.compile.cuda.lower import CudaLowering
+    from nbgrad.compile.simplify import simplify
+
+    inputs = [asarray(a) for a in arguments]
+    outputs = fn(*inputs)
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return CudaLowering(*simplify([x._node for x in inputs], [y._node for y in outputs]))
+
+
 def run(lowering, values, grid=3, block=32):
     """Outputs of a program that was lowered for CUDA, each launch executed on the CPU.
 

@@ -8,10 +8,9 @@ from primitives.test_values import assert_near, each, exact
 import nbgrad as ng
 import nbgrad.numpy as np
 from nbgrad import graph
-from nbgrad.compile.cuda.lower import CudaLowering
-from nbgrad.compile.simplify import simplify
 from nbgrad.errors import DeviceError, KernelError
 from nbgrad.testing import cuda
+from nbgrad.testing.cuda import lowered
 
 pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
 
@@ -20,14 +19,6 @@ COPIES = {
 }  # fmt: skip
 #: The oldest architecture of CUDA 13, the one from which its compiler is another, and the newest; and those between.
 SOME, OTHERS = ("75", "100", "120"), ("80", "86", "90")
-
-
-def lowered(fn, *arguments):
-    """A `CudaLowering` of a function of Arrays."""
-    inputs = [ng.asarray(a) for a in arguments]
-    outputs = fn(*inputs)
-    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    return CudaLowering(*simplify([x._node for x in inputs], [y._node for y in outputs]))
 
 
 @each(ELEMENTWISE, "float64", "float32", "int64", "int32", "int8", "uint8", "bool")

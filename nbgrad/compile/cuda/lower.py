@@ -50,7 +50,6 @@ class CudaLowering(Lowering):
         return {}  # a border is a loop of its own, which a grid would have to share
 
     def _assembled(self, node, base, parts, accumulate=False):
-        parts = [(x, spec) for x, spec in parts if 0 not in x.shape]
         self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
 
     def _kernel(self, loops, plan, domain, title):

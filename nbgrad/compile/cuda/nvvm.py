@@ -17,11 +17,8 @@ LAYOUT = (
 )
 VERSION = (2, 0, 3, 1)
 
-#: What intrinsics of floats are called in libdevice, for float64; the names for float32 end in f.
-_DEVICE = {
-    "fabs": "fabs", "copysign": "copysign", "rint": "rint", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "ldexp": "ldexp",
-}  # fmt: skip
+#: Intrinsics of floats that libdevice has under the same names; those for float32 end in f there.
+_DEVICE = ("fabs", "copysign", "rint", "floor", "ceil", "trunc", "ldexp")
 
 #: The larger or smaller one, where nan wins and 0 is larger than -0: of equal numbers the bits are joined.
 _EXTREMUM = """
@@ -70,7 +67,7 @@ def _device_functions(text):
     def device(match):
         name, precise = match[1], match[2] == "f64"
         if name in _DEVICE:
-            return f"@__nv_{_DEVICE[name]}{'' if precise else 'f'}"
+            return f"@__nv_{name}{'' if precise else 'f'}"
         if name in ("maximum", "minimum"):
             ty, word = ("double", "i64") if precise else ("float", "i32")
             own = f"nbgrad_{name}_{ty}"
