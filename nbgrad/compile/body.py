@@ -46,6 +46,10 @@ class Body:
 
     # ------------------------------------------------------------ declarations
 
+    def around(self, pointer, around):
+        """Zeros around the places of an embedding to which `pointer` points."""
+        zeros_around(self.writer, self.words, pointer, around)
+
     def declare(self):
         """Extents, pointers, strides and numbers, read from the table."""
         nest, w = self.nest, self.writer
@@ -62,7 +66,7 @@ class Body:
             self._declare_strides(f"y{self.prefix}{k}", o)
             self._declare_indices(f"y{self.prefix}{k}", o)
             if o.around is not None:
-                zeros_around(w, self.words, f"y{self.prefix}{k}", o.around)
+                self.around(f"y{self.prefix}{k}", o.around)
         for k, o in enumerate(nest.results):
             w.line(f"r{self.prefix}{k} = pointer_{name_of(o.dtype)}(args, {self.words.address(o.view, 'result')})")
             self._declare_strides(f"r{self.prefix}{k}", o)

@@ -9,17 +9,20 @@ FEW_CHUNKS = 32
 class Launch:
     """One kernel invocation: code, table of words, parallel extent, chunk size.
 
-    `host` is set instead of `code` where the work is a NumPy call on the views in `operands`.
+    `host` is set instead of `code` where the work is a NumPy call on the views in `operands`.  On a GPU `block` threads
+    are a block, which takes `per_block` units of the extent at a time, and the grid has `blocks` blocks; None where an
+    occupancy model may choose.
     """
 
     __slots__ = (
-        "blas", "code", "cost", "grain", "host", "name", "operands", "reads", "source", "total", "words", "writes",
+        "blas", "block", "blocks", "code", "cost", "grain", "host", "name", "operands", "per_block", "reads", "source",
+        "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
         self.name, self.source, self.host, self.operands = name, None, None, ()
         self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
-        self.blas = False
+        self.blas, self.block, self.per_block, self.blocks = False, None, None, None
         self.reads, self.writes = [], []
 
 

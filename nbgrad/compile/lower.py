@@ -109,6 +109,10 @@ class Lowering(Singles):
         indexed = any(o.indices is not None for o in loops.stores)
         return (ScatterKernel if indexed else emit.Kernel)(loops, plan, domain, title)
 
+    def _pointers(self, loops):
+        """What the pointers of the kernel of a nest point to, in the order in which they are declared."""
+        return loops.views()
+
     def _code(self, source, names):
         """Source as machine code."""
         return native.kernel(source, names)
@@ -161,7 +165,7 @@ class Lowering(Singles):
         names = [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(shortened(names)) or "fill")
         make = lambda: self._kernel(loops, self.plan, group.domain, launch.name)  # noqa: E731
-        kernel = self._stamped((launch.name, loops.structure(self.plan)), make, loops.views())
+        kernel = self._stamped((launch.name, loops.structure(self.plan)), make, self._pointers(loops))
         self._finish(launch, kernel, [o.view.origin for o in loops.loads.values()],
                      [o.view.origin for o in (*loops.stores, *loops.results)])  # fmt: skip
 
@@ -253,6 +257,10 @@ class Lowering(Singles):
         for k, (index, view, role) in enumerate(launch.words.addresses):
             start = self.starts.get(view.origin, 0)
             launch.words.addresses[k] = index, View(self._origin_buffer(view.origin), view.offset + start, (), ()), role
+        self._shape(launch, kernel)
+
+    def _shape(self, launch, kernel):
+        """Cut the work of a launch into chunks."""
         weight = weight_of(kernel.nest.values) if kernel.nest else 1
         inner = max(kernel.inner, 1) * weight
         launch.cost = max(kernel.rows, 1) * inner

@@ -458,9 +458,9 @@ class _Scope:
         for k, a in enumerate(arguments):
             if isinstance(a, Tuple):
                 raw.append([v.ir for v in a])
-            elif word is words.store and k == 2:
+            elif k == getattr(word, "element", None):
                 raw.append(self._cast(a, kinds[0].element).ir)
-            elif word in (words.store, words.load_own) and k == len(arguments) - 1:
+            elif k in getattr(word, "literals", ()):
                 raw.append(a)
             elif (
                 isinstance(a.kind, Kind)

@@ -71,20 +71,25 @@ def _marks(module):
     ]
 
 
-def _read(builder, kind, pointer, index, own):
-    value = builder.load(builder.gep(pointer, [index]))
-    _mark(builder, value, own)
+def plain_read(builder, kind, pointer, own=None):
+    """What a pointer of this kind points to; unless `own` says in which scope, it may be written by anyone."""
+    value = builder.load(pointer)
+    if own is not None:
+        _mark(builder, value, own)
     if kind.name == "bool":
         return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
     return builder.fpext(value, ir.FloatType()) if kind.name == "float16" else value
 
 
-def _write(builder, kind, pointer, index, value, own):
+def plain_write(builder, kind, pointer, value, own=None):
+    """Write what a pointer of this kind points to."""
     if kind.name == "bool":
         value = builder.zext(value, ir.IntType(8))
     elif kind.name == "float16":
         value = builder.fptrunc(value, ir.HalfType())
-    _mark(builder, builder.store(value, builder.gep(pointer, [index])), own)
+    instruction = builder.store(value, pointer)
+    if own is not None:
+        _mark(builder, instruction, own)
 
 
 def _table(builder, args, index):
@@ -103,17 +108,17 @@ def _number(builder, kind, args, index):
 
 def load(builder, kinds, pointer, index):
     """``load(pointer, index)``: element of an input."""
-    return kinds[0].element, _read(builder, kinds[0], pointer, index, 0)
+    return kinds[0].element, plain_read(builder, kinds[0], builder.gep(pointer, [index]), 0)
 
 
 def load_own(builder, kinds, pointer, index, output):
     """``load_own(pointer, index, k)``: element of output number k."""
-    return kinds[0].element, _read(builder, kinds[0], pointer, index, 1 + output.constant)
+    return kinds[0].element, plain_read(builder, kinds[0], builder.gep(pointer, [index]), 1 + output.constant)
 
 
 def store(builder, kinds, pointer, index, value, output):
     """``store(pointer, index, value, k)``: write an element of output number k."""
-    return VOID, _write(builder, kinds[0], pointer, index, value, 1 + output.constant)
+    return VOID, plain_write(builder, kinds[0], builder.gep(pointer, [index]), value, 1 + output.constant)
 
 
 def at(builder, kinds, pointer, offset):
@@ -204,35 +209,21 @@ def call_address(builder, kinds, address, values):
     return VOID, None
 
 
-def _of_the_grid(builder, name):
-    fn = ir.FunctionType(ir.IntType(32), [])
-    register = f"llvm.nvvm.read.ptx.sreg.{name}.x"
-    found = builder.module.globals.get(register) or ir.Function(builder.module, fn, register)
-    return builder.zext(builder.call(found, []), INT64.ir)
-
-
-def thread(builder, kinds):
-    """``thread()``: the number of a thread in its grid; CUDA only."""
-    block = builder.mul(_of_the_grid(builder, "ctaid"), _of_the_grid(builder, "ntid"))
-    return INT64, builder.add(block, _of_the_grid(builder, "tid"))
-
-
-def threads(builder, kinds):
-    """``threads()``: how many threads a grid has; CUDA only."""
-    return INT64, builder.mul(_of_the_grid(builder, "nctaid"), _of_the_grid(builder, "ntid"))
-
-
+#: What words are called, and families of them that are called with the name of a dtype behind theirs.
 WORDS = {
     f.__name__: f
-    for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address,
-              thread, threads)
+    for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address)
 }  # fmt: skip
+#: Of a word the numbers of its arguments that are literals, and of the one that becomes what its pointer points to.
+store.literals, store.element, load_own.literals = (3,), 2, (2,)
+FAMILIES = {"pointer_": pointer_of, "number_": number_of}
 
 
 def find(name):
     """The word called `name`, or None."""
-    if name.startswith("pointer_"):
-        return pointer_of(name[8:])
-    if name.startswith("number_"):
-        return number_of(name[7:])
-    return WORDS.get(name)
+    found = WORDS.get(name)
+    if found is None:
+        for family, of in FAMILIES.items():
+            if name.startswith(family):
+                return of(name[len(family) :])
+    return found

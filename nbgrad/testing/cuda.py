@@ -3,11 +3,13 @@
 What is executed is the very text that PTX is made from, so typing, indexing and control flow are those of the
 kernel, and mathematics from libdevice is that of the device.  It is no GPU: the optimiser and the assembler of
 NVIDIA are left out, multiplications and additions are fused where this CPU would, hardware approximations are not
-modelled, and threads run one after another.  Kernels in which threads wait for each other are refused.
+modelled, and threads run one after another, in an order that is for the caller to choose; those that wait for each
+other run from one barrier to the next.
 """
 
 import ctypes
 import functools
+import itertools
 import os
 import re
 import subprocess
@@ -18,6 +20,7 @@ import numpy
 
 from nbgrad.errors import KernelError
 from nbgrad.runtime.compiled import bits
+from nbgrad.testing.fibres import YIELD, Fibres
 from nbgrad.shapes import size
 
 #: Bytes before and behind each array that a kernel must leave as they are.
@@ -26,6 +29,8 @@ GUARD = 256
 #: What NVVM's intrinsics of one float are called for any machine; without an entry here a kernel is refused.
 _NVVM = {"fabs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "sqrt.rn": "sqrt"}
 
+#: Threads of a block at most.
+MOST_THREADS = 1024
 _GRID = ("tid", "ntid", "ctaid", "nctaid")
 
 
@@ -47,12 +52,16 @@ class Kernel:
 
     def __init__(self, text, symbol):
         _initialise()
-        module = llvm.parse_assembly(_portable(text))
+        portable = _portable(text)
+        module = llvm.parse_assembly(portable)
         if "@__nv_" in text:
             module.link_in(_device_library())
         module.link_in(llvm.parse_assembly(_surroundings(symbol)))
+        for variable in module.global_variables:
+            if variable.name.startswith("nbgrad_shared_"):
+                variable.linkage = "external"  # so that it has an address, and may change while a thread waits
         for function in module.functions:
-            if not function.is_declaration and function.name not in ("nbgrad_block",):
+            if not function.is_declaration and function.name not in ("nbgrad_block", "nbgrad_thread"):
                 function.linkage = "internal"
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
@@ -67,12 +76,18 @@ class Kernel:
         self._engine.finalize_object()
         shape = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self._block = shape(self._engine.get_function_address("nbgrad_block"))
-        self._grid = {
-            n: ctypes.c_int32.from_address(self._engine.get_global_value_address(f"nbgrad_{n}")) for n in _GRID
+        self._words = {
+            n: ctypes.c_int64.from_address(self._address(f"nbgrad_{n}")) for n in (*_GRID, "table", "start", "stop")
         }
+        self._shared = [(self._address(n), size) for n, size in _shared(text)]
+        self._waits = "@nbgrad_barrier" in portable or "@nbgrad_shuffle" in portable
+        self._fibres = Fibres(self._address, self._engine.get_function_address("nbgrad_thread"))
 
-    def run(self, grid, block, table, start, stop):
-        """Run `grid` blocks of `block` threads over a table of words; blocks, and threads, in descending order.
+    def _address(self, name):
+        return self._engine.get_global_value_address(name)
+
+    def run(self, grid, block, table, start, stop, order="down"):
+        """Run `grid` blocks of `block` threads over a table of words.
 
         Parameters
         ----------
@@ -81,38 +96,87 @@ class Kernel:
             Extents, strides, numbers and addresses, as the kernel reads them.
         start, stop : int
             What the grid computes.
+        order : {"down", "up"} or numpy.random.Generator
+            In which order blocks run, and the threads of a block between barriers.
+
+        Raises
+        ------
+        KernelError
+            For more threads than a block may have, and where those of a block do not meet at a barrier.
         """
-        self._grid["ntid"].value, self._grid["nctaid"].value = block, grid
-        for b in reversed(range(grid)):
-            self._grid["ctaid"].value = b
-            self._block(table.ctypes.data, start, stop)
+        if not 0 < block <= MOST_THREADS:
+            raise KernelError(f"a block has 1 to {MOST_THREADS} threads, got {block}")
+        self._words["ntid"].value, self._words["nctaid"].value = block, grid
+        for name, value in (("table", table.ctypes.data), ("start", start), ("stop", stop)):
+            self._words[name].value = value
+        for b in _ordered(grid, order):
+            self._words["ctaid"].value = b
+            for address, size in self._shared:
+                ctypes.memset(address, 0xFF, size)  # nan: nobody has written there yet
+            if self._waits or order != "down":
+                self._fibres.run(block, _ordered(block, order))
+            else:
+                self._block(table.ctypes.data, start, stop)
+
+
+def _ordered(count, order):
+    numbers = numpy.arange(count, dtype=numpy.int64)
+    if order == "up":
+        return numbers
+    return numbers[::-1].copy() if order == "down" else order.permutation(numbers)
 
 
 def _portable(text):
-    """NVVM IR for any machine: without what only its compiler reads."""
+    """NVVM IR for any machine: one memory, and what a thread waits for as calls that say where it waits."""
     text = re.sub(r"^(target |!nvvm)[^\n]*$", "", text, flags=re.M)
-    return re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(\w+)\.x\"?", r"@nbgrad_read_\1", text)
+    text = re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(\w+)\.x\"?", r"@nbgrad_read_\1", text)
+    text = re.sub(r" addrspace\(\d+\)", "", text).replace("addrspacecast", "bitcast")
+    text = re.sub(r'^declare [^\n]*@"?llvm\.nvvm\.(barrier0|shfl|membar)[^\n]*$', "", text, flags=re.M)
+    sites = itertools.count()
+    text = re.sub(r'@"?llvm\.nvvm\.barrier0"?\(', lambda m: f"@nbgrad_barrier(i64 {next(sites)}", text)
+    text = re.sub(r'@"?llvm\.nvvm\.shfl\.sync\.i32"?\(', lambda m: f"@nbgrad_shuffle(i64 {next(sites)}, ", text)
+    text = re.sub(r'^[^\n]*call void @"?llvm\.nvvm\.membar\.gl"?\(\)[^\n]*$', "", text, flags=re.M)
+    for name, arguments in (("barrier", "i64"), ("shuffle", "i64, i32, i32, i32, i32, i32")):
+        if f"@nbgrad_{name}(" in text:
+            text += f"\ndeclare {'void' if name == 'barrier' else '{i32, i1}'} @nbgrad_{name}({arguments})\n"
+    return text
+
+
+def _shared(text):
+    """(name, bytes) of the memory that blocks of a kernel share."""
+    bits = {"float": 32, "double": 64}
+    for name, count, ty in re.findall(r'@"?(nbgrad_shared_\d+)"? = [^\n]*\[(\d+) x (\w+)\]', text):
+        yield name, int(count) * (bits.get(ty) or int(ty[1:])) // 8
 
 
 def _surroundings(symbol):
-    """The registers of a thread as globals, and the loop over the threads of a block."""
-    lines = []
+    """The registers of a thread as globals, one thread that may wait, and the loop over those that do not."""
+    lines = [YIELD]
+    for name in (*_GRID, "table", "start", "stop"):
+        lines.append(f"@nbgrad_{name} = global i64 0")
     for name in _GRID:
-        lines.append(f"@nbgrad_{name} = global i32 0")
-        body = f"%v = load i32, ptr @nbgrad_{name}\n ret i32 %v"
+        body = f"%v = load i64, ptr @nbgrad_{name}\n %n = trunc i64 %v to i32\n ret i32 %n"
         lines.append(f"define i32 @nbgrad_read_{name}() {{\n {body}\n}}")
     lines.append(
         f"""declare void @"{symbol}"(ptr, i64, i64)
+define void @nbgrad_thread() {{
+  %table = load ptr, ptr @nbgrad_table
+  %start = load i64, ptr @nbgrad_start
+  %stop = load i64, ptr @nbgrad_stop
+  call void @"{symbol}"(ptr %table, i64 %start, i64 %stop)
+  store i64 3, ptr @nbgrad_box
+  ret void
+}}
 define void @nbgrad_block(ptr %table, i64 %start, i64 %stop) {{
 entry:
-  %count = load i32, ptr @nbgrad_ntid
+  %count = load i64, ptr @nbgrad_ntid
   br label %loop
 loop:
-  %left = phi i32 [ %count, %entry ], [ %now, %loop ]
-  %now = sub i32 %left, 1
-  store i32 %now, ptr @nbgrad_tid
+  %left = phi i64 [ %count, %entry ], [ %now, %loop ]
+  %now = sub i64 %left, 1
+  store i64 %now, ptr @nbgrad_tid
   call void @"{symbol}"(ptr %table, i64 %start, i64 %stop)
-  %more = icmp ugt i32 %now, 0
+  %more = icmp ugt i64 %now, 0
   br i1 %more, label %loop, label %done
 done:
   ret void
@@ -197,7 +261,7 @@ class Guarded:
 
     def __init__(self, shape, dtype):
         inside = size(shape) * numpy.dtype(dtype).itemsize
-        self._bytes = numpy.full(GUARD + inside + GUARD, 0xA5, "u1")
+        self._bytes = numpy.full(GUARD + inside + GUARD, 0xFF, "u1")  # nan
         self.array = self._bytes[GUARD : self._bytes.size - GUARD].view(dtype).reshape(shape)
 
     def check(self, what):
@@ -208,7 +272,7 @@ class Guarded:
             If a byte before or behind the array was written.
         """
         for side, name in ((self._bytes[:GUARD], "before"), (self._bytes[self._bytes.size - GUARD :], "behind")):
-            if (side != 0xA5).any():
+            if (side != 0xFF).any():
                 raise KernelError(f"{what}: memory {name} an array of {self.array.size} elements was written")
 
 
@@ -224,7 +288,7 @@ def lowered(fn, *arguments):
     return CudaLowering(*simplify([x._node for x in inputs], [y._node for y in outputs]))
 
 
-def run(lowering, values, grid=3, block=32):
+def run(lowering, values, grid=3, block=32, order="down"):
     """Outputs of a program that was lowered for CUDA, each launch executed on the CPU.
 
     Parameters
@@ -233,7 +297,10 @@ def run(lowering, values, grid=3, block=32):
     values : sequence of array_like
         Its inputs.
     grid, block : int
-        Blocks of each launch and threads of each block; the results do not depend on them.
+        Blocks at most of each launch, and threads of a block where the launch leaves that open; the results do not
+        depend on the former, nor those of elementwise kernels on the latter.
+    order : {"down", "up"} or numpy.random.Generator
+        As of `Kernel.run`.
 
     Returns
     -------
@@ -242,7 +309,7 @@ def run(lowering, values, grid=3, block=32):
     Raises
     ------
     KernelError
-        If a kernel writes beside its arrays.
+        If a kernel writes beside its arrays, or does not leave its counters as they were.
     """
     memory = {}
 
@@ -253,6 +320,8 @@ def run(lowering, values, grid=3, block=32):
             if buffer.kind in ("input", "captured"):
                 given = values if buffer.kind == "input" else [n.fact("value") for n in lowering.captured]
                 found.array[...] = numpy.asarray(given[buffer.index]).ravel()
+            elif buffer.kind == "counter":
+                found.array[...] = 0
         return found
 
     for launch in lowering.launches:
@@ -260,9 +329,14 @@ def run(lowering, values, grid=3, block=32):
         for index, view, _ in launch.words.addresses:
             array = placed(view.origin).array
             table[index] = array.ctypes.data + view.offset * array.itemsize
-        _kernel(launch.code.text, launch.code.symbol).run(grid, block, table, 0, launch.total)
-        for guarded in memory.values():
+        threads = launch.block or block
+        units = launch.per_block or threads
+        blocks = launch.blocks or min(grid, -(-launch.total // units))
+        _kernel(launch.code.text, launch.code.symbol).run(blocks, threads, table, 0, launch.total, order)
+        for buffer, guarded in memory.items():
             guarded.check(launch.name)
+            if buffer.kind == "counter" and guarded.array[0]:
+                raise KernelError(f"{launch.name}: left a counter at {guarded.array[0]}, which must be 0 again")
     return [placed(lowering.buffers[n]).array.reshape(n.shape) for n in lowering.outputs]
 
 

@@ -7,12 +7,15 @@ are for neighbouring threads: the last axis of a nest is the one that counts up 
 """
 
 from nbgrad.compile.body import Body
+from nbgrad.compile.cuda.border import zeros_around
 from nbgrad.compile.source import Words, Writer
 from nbgrad.shapes import size
 
 
 class GridKernel(Body):
     """Emitted source of an elementwise nest for a grid; its attributes are those of `nbgrad.compile.emit.Kernel`."""
+
+    block, per_block, parts = None, None, 1
 
     def __init__(self, nest, plan, domain, title):
         super().__init__(nest, plan, domain, "", Words(), {}, Writer())
@@ -27,3 +30,6 @@ class GridKernel(Body):
         self._stores(place, rank - 1, "0", names)
         self.rows, self.inner = size(nest.extents), 1
         self.source = w.text()
+
+    def around(self, pointer, around):
+        zeros_around(self.writer, self.words, pointer, around)

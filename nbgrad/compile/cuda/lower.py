@@ -1,16 +1,20 @@
 """Lower for CUDA: the plan of the CPU, its nests as kernels over a grid.
 
-So far elementwise nests, gathers, and arrays put together of parts; everything else is an error that names the
-primitive.
+Everything that has no kernel is an error that names the primitive.
 """
 
 import hashlib
 
+import numpy
+
+from nbgrad import shapes
 from nbgrad.compile import native
 from nbgrad.compile.cuda import nvvm
 from nbgrad.compile.cuda.grid import GridKernel
+from nbgrad.compile.cuda.teams import ReduceKernel
 from nbgrad.compile.fuse import is_elementwise
 from nbgrad.compile.lower import Lowering
+from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.errors import DeviceError
 
 #: Primitives whose results are copies of parts, one launch each.
@@ -42,18 +46,39 @@ class CudaLowering(Lowering):
     def _units(self):
         for group in self.plan.groups:
             for node in group.reductions or [n for n in group.nodes if not is_elementwise(n)]:
-                if node.primitive.kind != "view" and node.primitive.name not in _OF_PARTS:
+                if node.primitive.kind not in ("view", "reduction") and node.primitive.name not in _OF_PARTS:
                     raise DeviceError(f"{node.primitive.name}: has no CUDA kernel yet; run it on device='cpu'")
         return self.plan.groups
-
-    def _inside(self, order):
-        return {}  # a border is a loop of its own, which a grid would have to share
 
     def _assembled(self, node, base, parts, accumulate=False):
         self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
 
     def _kernel(self, loops, plan, domain, title):
+        if loops.results:
+            return ReduceKernel(loops, plan, domain, title, self._counter())
         return GridKernel(loops, plan, domain, title)
+
+    def _pointers(self, loops):
+        return loops.views() + ([self._counter()] if loops.results else [])
+
+    def _counter(self):
+        """Memory of a 0, in which the blocks of one launch count those that are done; it is a 0 again then."""
+        return contiguous(Buffer("counter", numpy.dtype("int64"), 1), (1,))
 
     def _code(self, source, names):
         return Code(source, names)
+
+    def _shape(self, launch, kernel):
+        launch.total = launch.grain = kernel.rows
+        launch.block, launch.per_block = kernel.block, kernel.per_block
+        launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
+        if kernel.parts > 1:
+            partials = {}
+            for k, (index, view, role) in enumerate(launch.words.addresses):
+                if role == "partial":
+                    buffer = Buffer("arena", view.origin.dtype, kernel.results * kernel.parts)
+                    partials[index] = buffer
+                    launch.words.addresses[k] = index, View(buffer, 0, (), ()), role
+            launch.writes += partials.values()
+        if launch.total:
+            self.launches.append(launch)

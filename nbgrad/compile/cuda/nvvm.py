@@ -8,6 +8,7 @@ import functools
 import re
 
 from nbgrad.compile import translate
+from nbgrad.compile.cuda import words  # noqa: F401 - they join the words of all kernels
 from nbgrad.errors import KernelError
 
 #: Data layout of 64-bit NVVM IR, and the versions of IR and debug information that it is written in.
@@ -52,6 +53,11 @@ def module(source, functions, symbol):
     text = re.sub(r'target triple = "[^"]*"', 'target triple = "nvptx64-nvidia-cuda"', text)
     text = re.sub(r'target datalayout = "[^"]*"', f'target datalayout = "{LAYOUT}"', text)
     text = re.sub(r"fneg (double|float|half) ", r"fsub \1 -0.0, ", text)  # there is no fneg in its LLVM
+    text = re.sub(  # addresses in tables are of global memory, which has faster instructions than any memory
+        r'^( *)(%\S+) = inttoptr i64 (\S+) to (\w+)\*$',
+        r'\1\2.global = inttoptr i64 \3 to \4 addrspace(1)*\n\1\2 = addrspacecast \4 addrspace(1)* \2.global to \4*',
+        text, flags=re.M,
+    ).replace('".global', '.global"')  # fmt: skip
     text, helpers = _device_functions(text)
     version = ", ".join(f"i32 {n}" for n in VERSION)
     entry = f'!{{void (i64*, i64, i64)* @"{symbol}", !"kernel", i32 1}}'

@@ -1,0 +1,196 @@
+"""Fibres: the threads of a block, each on a stack of its own, which wait for each other.
+
+A thread runs until it waits at a barrier or exchanges a value with others of its warp; then another one runs.  In
+which order is for the caller: what a kernel computes must not depend on it.
+"""
+
+import ctypes
+import functools
+
+import numpy
+
+from nbgrad.errors import KernelError
+from nbgrad.runtime.intrinsics import read, run_kernel, write
+
+#: What a thread is doing when another one runs.
+RUNS, WAITS, EXCHANGES, DONE = 0, 1, 2, 3
+#: Why a block stopped before its threads were done.
+DIVERGENT, PART_OF_A_WARP = 1, 2
+
+STACK = 1 << 16
+CONTEXT = 1 << 11  # a ucontext_t, which has 968 bytes
+WARP = 32
+
+#: C: what a kernel calls instead of waiting, and where the thread that calls it leaves what it wants.
+YIELD = """
+@nbgrad_box = global [4 x i64] zeroinitializer
+@nbgrad_main = global i64 0
+@nbgrad_here = global i64 0
+declare i32 @swapcontext(i64, i64)
+define i64 @nbgrad_yield(i64 %what, i64 %site, i64 %value, i64 %operand) noinline {
+  store i64 %what, ptr @nbgrad_box
+  %p1 = getelementptr i64, ptr @nbgrad_box, i64 1
+  store i64 %site, ptr %p1
+  %p2 = getelementptr i64, ptr @nbgrad_box, i64 2
+  store i64 %value, ptr %p2
+  %p3 = getelementptr i64, ptr @nbgrad_box, i64 3
+  store i64 %operand, ptr %p3
+  %here = load i64, ptr @nbgrad_here
+  %main = load i64, ptr @nbgrad_main
+  %status = call i32 @swapcontext(i64 %here, i64 %main)
+  %q2 = getelementptr i64, ptr @nbgrad_box, i64 2
+  %result = load i64, ptr %q2
+  ret i64 %result
+}
+define void @nbgrad_barrier(i64 %site) {
+  %r = call i64 @nbgrad_yield(i64 1, i64 %site, i64 0, i64 0)
+  ret void
+}
+define { i32, i1 } @nbgrad_shuffle(i64 %site, i32 %mask, i32 %mode, i32 %value, i32 %distance, i32 %clamp) {
+  %v = zext i32 %value to i64
+  %d = zext i32 %distance to i64
+  %r = call i64 @nbgrad_yield(i64 2, i64 %site, i64 %v, i64 %d)
+  %t = trunc i64 %r to i32
+  %p = insertvalue { i32, i1 } { i32 undef, i1 true }, i32 %t, 0
+  ret { i32, i1 } %p
+}
+"""
+
+
+def run_block(state, count):
+    """Run `count` threads; returns 0, or why they did not end.  `state` has the words that `Fibres` puts there."""
+    swap, main, contexts, order = read(state), read(state + 8), read(state + 16), read(state + 24)
+    box, tid, here, memory = read(state + 32), read(state + 40), read(state + 48), read(state + 56)
+    doing, sites, values, operands = memory, memory + 8 * count, memory + 16 * count, memory + 24 * count
+    get, make, entry, stacks = read(state + 64), read(state + 72), read(state + 80), read(state + 88)
+    for i in range(count):
+        context = contexts + 2048 * i
+        run_kernel(get, context, 0, 0)
+        write(context + 8, main)
+        write(context + 16, stacks + 65536 * i)
+        write(context + 32, 65536)
+        run_kernel(make, context, entry, 0)
+        write(doing + 8 * i, 0)
+    left, outcome = count, 0
+    while left > 0 and outcome == 0:
+        progress = 0
+        for k in range(count):
+            i = read(order + 8 * k)
+            if read(doing + 8 * i) == 0:
+                progress = 1
+                write(tid, i)
+                write(box + 16, read(values + 8 * i))
+                write(here, contexts + 2048 * i)
+                run_kernel(swap, main, contexts + 2048 * i, 0)
+                write(doing + 8 * i, read(box))
+                write(sites + 8 * i, read(box + 8))
+                write(values + 8 * i, read(box + 16))
+                write(operands + 8 * i, read(box + 24))
+                if read(box) == 3:
+                    left -= 1
+        for warp in range(0, count, 32):
+            together = 1
+            for i in range(warp, min(warp + 32, count)):
+                if read(doing + 8 * i) != 2 or read(sites + 8 * i) != read(sites + 8 * warp):
+                    together = 0
+                if read(operands + 8 * i) != read(operands + 8 * warp):
+                    together = 0
+            if together == 1:
+                progress = 1
+                if warp + 32 > count:
+                    outcome = 2
+                for i in range(warp, min(warp + 32, count)):
+                    other = warp + ((i - warp) ^ read(operands + 8 * i))
+                    write(memory + 32 * count + 8 * i, read(values + 8 * min(other, count - 1)))
+                for i in range(warp, min(warp + 32, count)):
+                    write(values + 8 * i, read(memory + 32 * count + 8 * i))
+                    write(doing + 8 * i, 0)
+        if progress == 0:
+            together = 1
+            for i in range(count):
+                if read(doing + 8 * i) != 1 or read(sites + 8 * i) != read(sites):
+                    together = 0
+            if together == 1:
+                for i in range(count):
+                    write(doing + 8 * i, 0)
+            else:
+                outcome = 1
+    return outcome
+
+
+class Fibres:
+    """Stacks and contexts for the threads of one kernel.
+
+    Parameters
+    ----------
+    address : callable
+        Of a global of the kernel's module: ``address(name)``.
+    entry : int
+        Address of a function without arguments: one thread, which ends with DONE in the box.
+    """
+
+    def __init__(self, address, entry):
+        self._address, self._entry, self._count = address, entry, 0
+
+    def run(self, count, order):
+        """Run the threads of one block.
+
+        Parameters
+        ----------
+        count : int
+        order : ndarray of int64
+            A permutation of the threads: in this order they run from one barrier to the next.
+
+        Raises
+        ------
+        KernelError
+            Where threads of a block wait at different barriers, or some of them at none.
+        """
+        if count > self._count:
+            self._reserve(count)
+        self._state[3] = order.ctypes.data
+        outcome = _run_block()(self._state.ctypes.data, count)
+        if outcome:
+            doing, sites = self._memory[:count], self._memory[count : 2 * count]
+            raise KernelError(_why(outcome, count, doing, sites))
+
+    def _reserve(self, count):
+        libc = _libc()
+        at = lambda function: ctypes.cast(function, ctypes.c_void_p).value  # noqa: E731
+        self._count = count
+        self._memory = numpy.zeros(5 * count, numpy.int64)
+        self._stacks = numpy.empty(STACK * count + 64, numpy.uint8)
+        self._contexts = numpy.zeros(CONTEXT * (count + 1) + 64, numpy.uint8)
+        stacks, contexts = (-(-a.ctypes.data // 64) * 64 for a in (self._stacks, self._contexts))
+        main = contexts + CONTEXT * count
+        box, tid, here = (self._address(f"nbgrad_{n}") for n in ("box", "tid", "here"))
+        ctypes.c_int64.from_address(self._address("nbgrad_main")).value = main
+        self._state = numpy.array(
+            [at(libc.swapcontext), main, contexts, 0, box, tid, here, self._memory.ctypes.data,
+             at(libc.getcontext), at(libc.makecontext), self._entry, stacks],
+            numpy.int64,
+        )  # fmt: skip
+
+
+def _why(outcome, count, doing, sites):
+    if outcome == PART_OF_A_WARP:
+        return f"threads exchange values in a block of {count}, which is no multiple of a warp of {WARP}"
+    waiting = {int(s): int(n) for s, n in zip(*numpy.unique(sites[doing == WAITS], return_counts=True), strict=True)}
+    shown = ", ".join(f"{n} at barrier {s}" for s, n in waiting.items()) or "none at a barrier"
+    return (
+        f"the threads of a block do not meet: of {count}, {shown}, {int((doing == EXCHANGES).sum())} exchange values, "
+        f"{int((doing == DONE).sum())} are done"
+    )
+
+
+@functools.cache
+def _libc():
+    return ctypes.CDLL(None)
+
+
+@functools.cache
+def _run_block():
+    from nbgrad.compile import native
+
+    address = native.function(run_block, 2).address
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(address)
