@@ -15,7 +15,7 @@ from nbgrad.shapes import size
 class GridKernel(Body):
     """Emitted source of an elementwise nest for a grid; its attributes are those of `nbgrad.compile.emit.Kernel`."""
 
-    block, per_block, parts = None, None, 1
+    block, per_block, blocks, parts = None, None, None, 1
 
     def __init__(self, nest, plan, domain, title):
         super().__init__(nest, plan, domain, "", Words(), {}, Writer())

@@ -7,13 +7,15 @@ import hashlib
 
 import numpy
 
-from nbgrad import shapes
-from nbgrad.compile import native
+from nbgrad.compile import native, nest
 from nbgrad.compile.cuda import nvvm
 from nbgrad.compile.cuda.grid import GridKernel
+from nbgrad.compile.cuda.rows import RowsKernel
 from nbgrad.compile.cuda.teams import ReduceKernel
 from nbgrad.compile.fuse import is_elementwise
+from nbgrad.compile.launch import Launch, shortened
 from nbgrad.compile.lower import Lowering
+from nbgrad.compile.rows import in_rows
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.errors import DeviceError
 
@@ -48,7 +50,19 @@ class CudaLowering(Lowering):
             for node in group.reductions or [n for n in group.nodes if not is_elementwise(n)]:
                 if node.primitive.kind not in ("view", "reduction") and node.primitive.name not in _OF_PARTS:
                     raise DeviceError(f"{node.primitive.name}: has no CUDA kernel yet; run it on device='cpu'")
-        return self.plan.groups
+        return in_rows(self.plan)
+
+    def _rows(self, unit, readers):
+        parts, reads, writes, names = [], [], [], []
+        for group in unit.groups:
+            loops = nest.build(group, self.plan, self.plan.sources.__getitem__, unit.inner(group))
+            parts.append((loops, group.domain, unit.gathers(group)))
+            reads += [o.view.origin for o in loops.loads.values()]
+            writes += [o.view.origin for o in (*loops.stores, *loops.results)]
+            names += [n.primitive.name for n in (*loops.values, *group.reductions)]
+        launch = Launch("_".join(shortened(names)))
+        kernel = RowsKernel(parts, self.plan, unit.rows, unit.length, self._counter(), launch.name)
+        self._finish(launch, kernel, reads, writes)
 
     def _assembled(self, node, base, parts, accumulate=False):
         self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
@@ -72,11 +86,12 @@ class CudaLowering(Lowering):
         launch.total = launch.grain = kernel.rows
         launch.block, launch.per_block = kernel.block, kernel.per_block
         launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
-        if kernel.parts > 1:
+        launch.blocks = kernel.blocks
+        if kernel.parts > 1 or kernel.blocks:
             partials = {}
             for k, (index, view, role) in enumerate(launch.words.addresses):
                 if role == "partial":
-                    buffer = Buffer("arena", view.origin.dtype, kernel.results * kernel.parts)
+                    buffer = Buffer("arena", view.origin.dtype, view.origin.size * kernel.parts)
                     partials[index] = buffer
                     launch.words.addresses[k] = index, View(buffer, 0, (), ()), role
             launch.writes += partials.values()

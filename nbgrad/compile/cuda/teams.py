@@ -205,6 +205,8 @@ class ReduceKernel(Teams):
         Elements of each result, and of how many parts they are joined.
     """
 
+    blocks = None
+
     def __init__(self, nest, plan, domain, title, counter):
         super().__init__(nest, plan, domain, "", Words(), {}, Writer())
         w = self.writer
