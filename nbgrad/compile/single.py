@@ -29,6 +29,8 @@ LONG_SUM = '''def kernel(args, start, stop):
 class Singles:
     """The part of `nbgrad.compile.lower.Lowering` that is about such nodes."""
 
+    _assembly, _columns, _most_parts = Assembly, staticmethod(columns), MOST_PARTS
+
     def _single(self, node, group):
         handler = _SINGLE.get(node.primitive.name)
         if handler is not None:
@@ -219,21 +221,21 @@ class Singles:
         steps = {step for _, spec in parts for _, step, count in spec if count > 1}
         views = [] if constant else _merged([(self._view(x).broadcast(x.shape), spec) for x, spec in parts], accumulate)
         single = not (steps - {1} or 0 in node.shape or base is not None or accumulate)
-        side_by_side = columns(whole, views) if views and single else None
+        side_by_side = self._columns(whole, views) if views and single else None
         if side_by_side is not None:
             key = name, node.dtype.num, whole.shape, tuple([step for _, step in side_by_side])
             make = lambda: Columns(whole, node.dtype, side_by_side, name)  # noqa: E731
             kernel = self._stamped(key, make, [whole, *(v for v, _ in side_by_side)])
             self._finish(Launch(name), kernel, [v.origin for v, _ in side_by_side], [whole.origin])
             return
-        if not views or steps - {1} or len(views) > MOST_PARTS or 0 in node.shape:
+        if not views or steps - {1} or len(views) > self._most_parts or 0 in node.shape:
             self._piecewise(whole, name, base, parts, accumulate)
             return
         origin = self._origin(base) if base is not None else None
         number = origin.attrs[0] if origin is not None and graph.is_constant(origin) else None
         below = self._view(base).broadcast(node.shape) if origin is not None and number is None else None
         launch = Launch(name)
-        make = lambda: Assembly(whole, node.dtype, below, number, views, accumulate, name)  # noqa: E731
+        make = lambda: self._assembly(whole, node.dtype, below, number, views, accumulate, name)  # noqa: E731
         start = origin.attrs if number is not None else below and below.strides
         shown = tuple([(v.shape, v.strides, spec) for v, spec in views])
         key = name, node.dtype.num, whole.shape, number is None, start, accumulate, shown

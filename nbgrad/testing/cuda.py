@@ -80,7 +80,7 @@ class Kernel:
             n: ctypes.c_int64.from_address(self._address(f"nbgrad_{n}")) for n in (*_GRID, "table", "start", "stop")
         }
         self._shared = [(self._address(n), size) for n, size in _shared(text)]
-        self._waits = "@nbgrad_barrier" in portable or "@nbgrad_shuffle" in portable
+        self._waits = any(f"@nbgrad_{n}(" in portable for n in ("barrier", "shuffle", "vote"))
         self._fibres = Fibres(self._address, self._engine.get_function_address("nbgrad_thread"))
 
     def _address(self, name):
@@ -131,12 +131,14 @@ def _portable(text):
     text = re.sub(r"^(target |!nvvm)[^\n]*$", "", text, flags=re.M)
     text = re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(\w+)\.x\"?", r"@nbgrad_read_\1", text)
     text = re.sub(r" addrspace\(\d+\)", "", text).replace("addrspacecast", "bitcast")
-    text = re.sub(r'^declare [^\n]*@"?llvm\.nvvm\.(barrier0|shfl|membar)[^\n]*$', "", text, flags=re.M)
+    text = re.sub(r'^declare [^\n]*@"?llvm\.nvvm\.(barrier0|shfl|vote|membar)[^\n]*$', "", text, flags=re.M)
     sites = itertools.count()
     text = re.sub(r'@"?llvm\.nvvm\.barrier0"?\(', lambda m: f"@nbgrad_barrier(i64 {next(sites)}", text)
     text = re.sub(r'@"?llvm\.nvvm\.shfl\.sync\.i32"?\(', lambda m: f"@nbgrad_shuffle(i64 {next(sites)}, ", text)
+    text = re.sub(r'@"?llvm\.nvvm\.vote\.sync"?\(', lambda m: f"@nbgrad_vote(i64 {next(sites)}, ", text)
     text = re.sub(r'^[^\n]*call void @"?llvm\.nvvm\.membar\.gl"?\(\)[^\n]*$', "", text, flags=re.M)
-    for name, arguments in (("barrier", "i64"), ("shuffle", "i64, i32, i32, i32, i32, i32")):
+    for name, arguments in (("barrier", "i64"), ("shuffle", "i64, i32, i32, i32, i32, i32"),
+                            ("vote", "i64, i32, i32, i1")):  # fmt: skip
         if f"@nbgrad_{name}(" in text:
             text += f"\ndeclare {'void' if name == 'barrier' else '{i32, i1}'} @nbgrad_{name}({arguments})\n"
     return text

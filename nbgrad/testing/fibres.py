@@ -13,7 +13,7 @@ from nbgrad.errors import KernelError
 from nbgrad.runtime.intrinsics import read, run_kernel, write
 
 #: What a thread is doing when another one runs.
-RUNS, WAITS, EXCHANGES, DONE = 0, 1, 2, 3
+RUNS, WAITS, EXCHANGES, DONE, VOTES = 0, 1, 2, 3, 4
 #: Why a block stopped before its threads were done.
 DIVERGENT, PART_OF_A_WARP = 1, 2
 
@@ -54,6 +54,13 @@ define { i32, i1 } @nbgrad_shuffle(i64 %site, i32 %mask, i32 %mode, i32 %value, 
   %p = insertvalue { i32, i1 } { i32 undef, i1 true }, i32 %t, 0
   ret { i32, i1 } %p
 }
+define { i32, i1 } @nbgrad_vote(i64 %site, i32 %mask, i32 %mode, i1 %value) {
+  %v = zext i1 %value to i64
+  %r = call i64 @nbgrad_yield(i64 4, i64 %site, i64 %v, i64 0)
+  %t = trunc i64 %r to i32
+  %p = insertvalue { i32, i1 } { i32 undef, i1 true }, i32 %t, 0
+  ret { i32, i1 } %p
+}
 """
 
 
@@ -90,8 +97,10 @@ def run_block(state, count):
                     left -= 1
         for warp in range(0, count, 32):
             together = 1
+            if read(doing + 8 * warp) != 2 and read(doing + 8 * warp) != 4:
+                together = 0
             for i in range(warp, min(warp + 32, count)):
-                if read(doing + 8 * i) != 2 or read(sites + 8 * i) != read(sites + 8 * warp):
+                if read(doing + 8 * i) != read(doing + 8 * warp) or read(sites + 8 * i) != read(sites + 8 * warp):
                     together = 0
                 if read(operands + 8 * i) != read(operands + 8 * warp):
                     together = 0
@@ -99,11 +108,15 @@ def run_block(state, count):
                 progress = 1
                 if warp + 32 > count:
                     outcome = 2
+                bits = 0
+                for i in range(warp, min(warp + 32, count)):
+                    bits += read(values + 8 * i) << (i - warp)
                 for i in range(warp, min(warp + 32, count)):
                     other = warp + ((i - warp) ^ read(operands + 8 * i))
                     write(memory + 32 * count + 8 * i, read(values + 8 * min(other, count - 1)))
                 for i in range(warp, min(warp + 32, count)):
-                    write(values + 8 * i, read(memory + 32 * count + 8 * i))
+                    write(values + 8 * i, bits if read(doing + 8 * warp) == 4 else read(memory + 32 * count + 8 * i))
+                for i in range(warp, min(warp + 32, count)):
                     write(doing + 8 * i, 0)
         if progress == 0:
             together = 1
@@ -178,7 +191,7 @@ def _why(outcome, count, doing, sites):
     waiting = {int(s): int(n) for s, n in zip(*numpy.unique(sites[doing == WAITS], return_counts=True), strict=True)}
     shown = ", ".join(f"{n} at barrier {s}" for s, n in waiting.items()) or "none at a barrier"
     return (
-        f"the threads of a block do not meet: of {count}, {shown}, {int((doing == EXCHANGES).sum())} exchange values, "
+        f"the threads of a block do not meet: of {count}, {shown}, {int(numpy.isin(doing, (EXCHANGES, VOTES)).sum())} exchange values, "
         f"{int((doing == DONE).sum())} are done"
     )
 

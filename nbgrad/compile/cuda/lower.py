@@ -9,8 +9,10 @@ import numpy
 
 from nbgrad.compile import native, nest
 from nbgrad.compile.cuda import nvvm
+from nbgrad.compile.cuda.assembly import GridAssembly
 from nbgrad.compile.cuda.grid import GridKernel
 from nbgrad.compile.cuda.rows import RowsKernel
+from nbgrad.compile.cuda.scatter import ScatterKernel
 from nbgrad.compile.cuda.teams import ReduceKernel
 from nbgrad.compile.fuse import is_elementwise
 from nbgrad.compile.launch import Launch, shortened
@@ -45,10 +47,12 @@ class Code:
 class CudaLowering(Lowering):
     """A simplified graph on its way to launches of CUDA kernels."""
 
+    _assembly, _columns, _most_parts = GridAssembly, staticmethod(lambda whole, parts: None), 16
+
     def _units(self):
         for group in self.plan.groups:
             for node in group.reductions or [n for n in group.nodes if not is_elementwise(n)]:
-                if node.primitive.kind not in ("view", "reduction") and node.primitive.name not in _OF_PARTS:
+                if node.primitive.kind not in ("view", "reduction", "scatter") and node.primitive.name not in _OF_PARTS:
                     raise DeviceError(f"{node.primitive.name}: has no CUDA kernel yet; run it on device='cpu'")
         return in_rows(self.plan)
 
@@ -65,12 +69,16 @@ class CudaLowering(Lowering):
         self._finish(launch, kernel, reads, writes)
 
     def _assembled(self, node, base, parts, accumulate=False):
-        self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
+        if base is None and len(parts) == 1 and node.primitive.name != "embed":  # no need to look at the others
+            self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
+        else:
+            super()._assembled(node, base, parts, accumulate)
 
     def _kernel(self, loops, plan, domain, title):
         if loops.results:
             return ReduceKernel(loops, plan, domain, title, self._counter())
-        return GridKernel(loops, plan, domain, title)
+        indexed = any(o.indices is not None for o in loops.stores)
+        return (ScatterKernel if indexed else GridKernel)(loops, plan, domain, title)
 
     def _pointers(self, loops):
         return loops.views() + ([self._counter()] if loops.results else [])

@@ -96,6 +96,29 @@ def _exchanged(builder, value, distance):
     return builder.extract_value(builder.call(shuffle, [_ALL, butterfly, value, distance, clamp]), 0)
 
 
+def ballot(builder, kinds, flag):
+    """``ballot(b)``: the flags of the threads of a warp as bits of an integer; all take part."""
+    ty = ir.LiteralStructType([_I32, ir.IntType(1)])
+    vote = _declared(builder, "llvm.nvvm.vote.sync", ty, [_I32, _I32, ir.IntType(1)])
+    bits = builder.extract_value(builder.call(vote, [_ALL, ir.Constant(_I32, 3), flag]), 0)
+    return INT64, builder.zext(bits, INT64.ir)
+
+
+def count_bits(builder, kinds, bits):
+    """``count_bits(n)``: how many bits of an integer are 1."""
+    return INT64, builder.call(_declared(builder, "llvm.ctpop.i64", INT64.ir, [INT64.ir]), [bits])
+
+
+def element(builder, kinds, pointer, number):
+    """``element(p, x)``: a number as an element of what p points to."""
+    return kinds[0].element, number
+
+
+def shared_as(builder, kinds, pointer, count, number):
+    """``shared_as(p, n, k)``: memory number k of the block, n elements of what p points to; n and k are literals."""
+    return shared_of(kinds[0].element.name)(builder, (), count, number)
+
+
 def shared_of(name):
     """``shared_<dtype>(n, k)``: memory number k of the block, n elements; both are literals."""
 
@@ -127,9 +150,10 @@ def write(builder, kinds, pointer, index, value):
     return VOID, None
 
 
-write.element = 2
+write.element, element.element, shared_as.literals = 2, 1, (1, 2)
 words.WORDS.update({
     f.__name__: f
-    for f in (lane, lanes, block, blocks, thread, threads, barrier, fence, take_number, partner, read, write)
+    for f in (lane, lanes, block, blocks, thread, threads, barrier, fence, take_number, partner, ballot, count_bits,
+              element, shared_as, read, write)
 })  # fmt: skip
 words.FAMILIES["shared_"] = shared_of
