@@ -41,6 +41,7 @@ class Primitive:
     __slots__ = (
         "arity",
         "attributes",
+        "block",
         "casts",
         "cost",
         "differentiable",
@@ -71,7 +72,7 @@ class Primitive:
                 f"give one of them another name"
             )
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
-        self.variants, self.near = {}, None
+        self.variants, self.near, self.block = {}, None, None
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
         self.of_floats = domain != "integer" and casts is None and result in ("same", "bool")
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
@@ -113,6 +114,21 @@ class Primitive:
 
         return declare
 
+    def block_kernel(self, layout, stacked=False):
+        """Declare the CUDA form of an array primitive: a text that all threads of a block do for one unit.
+
+        The text is ``kernel(*inputs, out, *extents, unit)``, all operands contiguous.  ``layout(node) -> (extents, units,
+        elements of scratch memory for a unit)``; where that is not 0, the text has a pointer to it behind `out`.  Where
+        the layout is None the primitive is computed on the host.  Operands that are `stacked` matrices are broadcast to
+        the leading axes of the result.
+        """
+
+        def declare(kernel):
+            self.block = Block(f"{self.name}_block", kernel, layout, stacked)
+            return kernel
+
+        return declare
+
     def float32(self, kernel):
         """Declare the text that serves float32, where float32 wants other coefficients than float64."""
         self.variants["float32"] = kernel
@@ -125,6 +141,19 @@ class Primitive:
     def text(self, dtype):
         """The kernel text (a Python function) that serves `dtype`."""
         return self.variants.get(str(dtype), self.kernel)
+
+
+class Block:
+    """The CUDA form of an array primitive."""
+
+    __slots__ = ("kernel", "layout", "name", "stacked")
+
+    def __init__(self, name, kernel, layout, stacked):
+        self.name, self.kernel, self.layout, self.stacked = name, kernel, layout, stacked
+
+    def text(self, dtype):
+        """The kernel text, which serves every dtype."""
+        return self.kernel
 
 
 class Near:

@@ -92,7 +92,7 @@ def plan(x1, x2, out, dtype, address):
             x2 = x2.sliced((*((0, 1, 1) for _ in x2.shape[:-2]), (0, 1, k), (0, 1, n))).reshaped((k, n))
             if x2 is None:
                 return None
-    batch = _batch(lead, x1.strides[:-2], x2.strides[:-2])
+    batch = stacked(lead, x1.strides[:-2], x2.strides[:-2])
     a, b = _leading(x1), _leading(x2)
     if a is None or b is None or batch is None:
         return None
@@ -181,7 +181,7 @@ def _leading(view):
     return None
 
 
-def _batch(lead, a, b):
+def stacked(lead, a, b):
     """Leading axes merged to two: extents, strides of x1, strides of x2; None when there are more."""
     merged = []
     for n, s, t in zip(lead, a, b, strict=True):

@@ -29,12 +29,12 @@ LONG_SUM = '''def kernel(args, start, stop):
 class Singles:
     """The part of `nbgrad.compile.lower.Lowering` that is about such nodes."""
 
-    _assembly, _columns, _most_parts = Assembly, staticmethod(columns), MOST_PARTS
+    _assembly, _columns, _most_parts, _sum_text = Assembly, staticmethod(columns), MOST_PARTS, LONG_SUM
 
     def _single(self, node, group):
         handler = _SINGLE.get(node.primitive.name)
         if handler is not None:
-            handler(self, node)
+            getattr(self, handler)(node)
         elif node.primitive.name in ("set_slice", "add_slices"):
             self._changed(node, group)
         elif node.primitive.layout is not None and (layout := node.primitive.layout(node)) is not None:
@@ -68,38 +68,43 @@ class Singles:
             launch.cost = max(shapes.size(x.shape[-2:]) for x in node.inputs) * node.shape[-2]
         self.launches.append(launch)
 
-    def _contiguous(self, x):
-        """Contiguous memory with the value of an input; copied or filled if need be."""
-        origin = self.plan.sources[x].origin
+    def _contiguous(self, x, shape=None):
+        """Contiguous memory with the value of an input, broadcast to a shape; copied or filled if need be."""
+        origin, shape = self.plan.sources[x].origin, x.shape if shape is None else shape
         if not graph.is_constant(origin):
-            view = self._view(x)
+            view = self._view(x).broadcast(shape)
             if view.is_contiguous():
                 return view
-        fresh = contiguous(Buffer("arena", x.dtype, shapes.size(x.shape)), x.shape)
+        fresh = contiguous(Buffer("arena", x.dtype, shapes.size(shape)), shape)
         self._put(x, fresh, "contiguous")
         return fresh
 
     def _array_kernel(self, node, extents, total, work):
         """A launch of the primitive's own array kernel."""
-        primitive = node.primitive
-        dtypes = [str(x.dtype) for x in node.inputs]
-        views = [self._contiguous(x) for x in node.inputs]
-        out = self._whole(node)
-        names = [f"x{k}" for k in range(len(views))] + ["out"]
-        w = Writer()
-        words = Words()
+        views, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
+        launch, w, arguments = self._calling(node, views, [out], extents)
+        w.line(f"{node.primitive.name}({arguments}, start, stop)")
+        self._text(launch, w, node.primitive)
+        self._add(launch, views, [out], total, max(1, CHUNK * total // max(work, 1)), work)
+
+    def _calling(self, node, reads, writes, extents):
+        """(launch, its source so far, arguments) of a text over pointers and integers."""
+        launch, w = Launch(node.primitive.name), Writer()
+        launch.words = words = Words()
+        names = [f"x{k}" for k in range(len(reads))] + [f"out{k}" for k in range(len(writes))]
         w.open("def kernel(args, start, stop):")
-        w.line(f'"""{primitive.name}"""')
-        for name, view, dtype in zip(names, [*views, out], [*dtypes, node.dtype], strict=True):
-            w.line(f"{name} = pointer_{dtype}(args, {words.address(view, 'store' if name == 'out' else 'load')})")
+        w.line(f'"""{launch.name}"""')
+        for name, view in zip(names, [*reads, *writes], strict=True):
+            role = "store" if name.startswith("out") else "load"
+            w.line(f"{name} = pointer_{view.origin.dtype}(args, {words.address(view, role)})")
         for k, n in enumerate(extents):
             w.line(f"n{k} = word(args, {words.add(n)})")
-        integers = ", ".join(f"n{k}" for k in range(len(extents)))
-        w.line(f"{primitive.name}({', '.join(names)}, {integers}, start, stop)")
-        launch = Launch(primitive.name)
-        launch.source, launch.words = w.text(), words
-        launch.code = native.kernel(launch.source, {primitive.name: (primitive, "int64")})
-        self._add(launch, views, [out], total, max(1, CHUNK * total // max(work, 1)), work)
+        return launch, w, ", ".join([*names, *(f"n{k}" for k in range(len(extents)))])
+
+    def _text(self, launch, w, text):
+        """The code of a launch whose source is complete, and which calls one text."""
+        launch.source = w.text()
+        launch.code = self._code(launch.source, {text.name: (text, "int64")})
 
     def _add(self, launch, reads, writes, total, grain, cost):
         """Append a launch whose addresses are views of buffers."""
@@ -178,8 +183,8 @@ class Singles:
         """The elements of many arrays added up, one array after the other on elements that stay in a cache."""
         views, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
         launch = Launch("add_n")
-        launch.source, launch.words = LONG_SUM.format(dtype=node.dtype), Words()
-        launch.code = native.kernel(launch.source, {})
+        launch.source, launch.words = self._sum_text.format(dtype=node.dtype), Words()
+        launch.code = self._code(launch.source, {})
         launch.words.address(out, "store")
         launch.words.add(len(views))
         for view in views:
@@ -274,10 +279,7 @@ class Singles:
             self._copy(x, self._view(x).broadcast(target.shape), target, name, accumulate)
 
 
-_SINGLE = {
-    "matmul": Singles._matmul, "concatenate": Singles._concatenate, "embed": Singles._embed,
-    "add_n": Singles._long_sum,
-}  # fmt: skip
+_SINGLE = {"matmul": "_matmul", "concatenate": "_concatenate", "embed": "_embed", "add_n": "_long_sum"}
 
 
 def _merged(parts, accumulate):

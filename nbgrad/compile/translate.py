@@ -15,6 +15,7 @@ from llvmlite import ir
 from nbgrad.compile import texts, words
 from nbgrad.compile.source import APART
 from nbgrad.compile.words import BOOL, INT64, KINDS, VOID, Kind, Pointer
+from nbgrad.kernels._block import Word
 from nbgrad.primitive import Primitive
 
 
@@ -414,6 +415,8 @@ class _Scope:
             if word is not None:
                 return self._word(word, arguments)
             return self._builtin(name, arguments)
+        if isinstance(target, Word):
+            return self._word(words.find(target.name), arguments)
         if isinstance(target, Primitive):
             return call_text(self.builder, target.text(self.dtype), self.dtype, arguments)
         if hasattr(target, "emission"):

@@ -1,28 +1,42 @@
 """Lower for CUDA: the plan of the CPU, its nests as kernels over a grid.
 
-Everything that has no kernel is an error that names the primitive.
+What has no kernel here is computed on the host, as its launch says.
 """
 
 import hashlib
 
 import numpy
 
+from nbgrad import graph, shapes
 from nbgrad.compile import native, nest
 from nbgrad.compile.cuda import nvvm
 from nbgrad.compile.cuda.assembly import GridAssembly
 from nbgrad.compile.cuda.grid import GridKernel
+from nbgrad.compile.cuda.products import Product
 from nbgrad.compile.cuda.rows import RowsKernel
 from nbgrad.compile.cuda.scatter import ScatterKernel
 from nbgrad.compile.cuda.teams import ReduceKernel
-from nbgrad.compile.fuse import is_elementwise
 from nbgrad.compile.launch import Launch, shortened
 from nbgrad.compile.lower import Lowering
+from nbgrad.compile.products import stacked
 from nbgrad.compile.rows import in_rows
 from nbgrad.compile.storage import Buffer, View, contiguous
-from nbgrad.errors import DeviceError
 
-#: Primitives whose results are copies of parts, one launch each.
-_OF_PARTS = ("concatenate", "embed", "set_slice", "add_slices")
+#: Units of an array kernel from which each is for one thread, not for a block.
+MANY = 4096
+#: Threads of a block that does an array kernel.
+BLOCK = 256
+
+#: A sum of more arrays than a kernel has names for.
+SUM = '''def kernel(args, start, stop):
+    """sum of arrays"""
+    y = pointer_{dtype}(args, 0)
+    for i in range(start + thread(), stop, threads()):
+        total = load(pointer_{dtype}(args, 2), i)
+        for term in range(1, word(args, 1)):
+            total = total + load(pointer_{dtype}(args, 2 + term), i)
+        store(y, i, total, 0)
+'''
 
 
 class Code:
@@ -48,12 +62,11 @@ class CudaLowering(Lowering):
     """A simplified graph on its way to launches of CUDA kernels."""
 
     _assembly, _columns, _most_parts = GridAssembly, staticmethod(lambda whole, parts: None), 16
+    _sum_text = SUM
 
     def _units(self):
-        for group in self.plan.groups:
-            for node in group.reductions or [n for n in group.nodes if not is_elementwise(n)]:
-                if node.primitive.kind not in ("view", "reduction", "scatter") and node.primitive.name not in _OF_PARTS:
-                    raise DeviceError(f"{node.primitive.name}: has no CUDA kernel yet; run it on device='cpu'")
+        import nbgrad.kernels.cuda  # noqa: F401 - the texts of array primitives, which nothing else needs
+
         return in_rows(self.plan)
 
     def _rows(self, unit, readers):
@@ -73,6 +86,67 @@ class CudaLowering(Lowering):
             self._piecewise(self._whole(node), node.primitive.name, base, parts, accumulate)
         else:
             super()._assembled(node, base, parts, accumulate)
+
+    def _single(self, node, group):
+        block = node.primitive.block
+        if block is not None:
+            many = node.primitive.layout and node.primitive.layout(node)
+            layout = None if many and many[1] >= MANY else block.layout(node)
+            if layout is not None:
+                self._block_kernel(node, block, *layout)
+                return
+            if not many:
+                self._host(node)
+                return
+        super()._single(node, group)
+
+    def _block_kernel(self, node, block, extents, total, scratch):
+        """A launch of a text that blocks of threads do together, one unit each after the other."""
+        lead = node.shape[:-2]
+        reads = [self._contiguous(x, (*lead, *x.shape[-2:]) if block.stacked else None) for x in node.inputs]
+        writes = [self._whole(node)]
+        if scratch:
+            writes.append(contiguous(Buffer("arena", node.dtype, max(total, 1) * scratch), (max(total, 1) * scratch,)))
+        launch, w, arguments = self._calling(node, reads, writes, extents)
+        w.open("for unit in range(start + block(), stop, blocks()):")
+        w.line(f"{block.name}({arguments}, unit)")
+        w.line("barrier()")
+        self._text(launch, w, block)
+        launch.block, launch.per_block = BLOCK, 1
+        self._add(launch, reads, writes, total, total, shapes.size(node.shape))
+
+    def _array_kernel(self, node, extents, total, work):
+        """The text for a CPU, a thread for each unit: there are many."""
+        reads, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
+        launch, w, arguments = self._calling(node, reads, [out], extents)
+        w.open("for unit in range(start + thread(), stop, threads()):")
+        w.line(f"{node.primitive.name}({arguments}, unit, unit + 1)")
+        self._text(launch, w, node.primitive)
+        self._add(launch, reads, [out], total, total, work)
+
+    def _matmul(self, node):
+        out = self._whole(node)
+        if 0 in node.shape:
+            return
+        x1, x2 = node.inputs
+        lead = node.shape[:-2]
+        for operand in (self._view, self._contiguous):
+            if operand == self._view and any(graph.is_constant(self._origin(x)) for x in node.inputs):
+                continue  # numbers are in no memory yet
+            a, b = operand(x1).broadcast((*lead, *x1.shape[-2:])), operand(x2).broadcast((*lead, *x2.shape[-2:]))
+            batch = stacked(lead, a.strides[:-2], b.strides[:-2])
+            if batch is not None:
+                break
+        else:
+            a, b = (self._contiguous(x, (*lead, *x.shape[-2:])) for x in node.inputs)
+            batch = stacked(lead, a.strides[:-2], b.strides[:-2])
+        partial = lambda n: contiguous(Buffer("arena", node.dtype, n), (n,))  # noqa: E731
+        product = Product(a, b, out, node.dtype, batch, partial, self._counter)
+        launch = Launch("matmul")
+        launch.source, launch.words = product.source, product.words
+        launch.code = self._code(product.source, {})
+        launch.block, launch.per_block = product.block, product.per_block
+        self._add(launch, [a, b], [out, *product.partials], product.total, product.total, product.cost)
 
     def _kernel(self, loops, plan, domain, title):
         if loops.results:
