@@ -60,8 +60,8 @@ def put_vjp(g, x2, x3, axis):
     # Only the last writer of an element receives its cotangent.
     count = numpy.arange(max(int(numpy.prod(x2.shape)), 1))[: int(numpy.prod(x2.shape))].reshape(x2.shape)
     array = graph.Array
-    ids = array(graph.leaf(count))
-    slots = array(graph.leaf(numpy.full(g.shape[axis], -1)))
+    ids = array(graph.table(count))
+    slots = array(graph.table(numpy.full(g.shape[axis], -1)))
     winner = take(put(slots, x2, ids, axis=0), x2, axis=0) == ids
     winner = winner.reshape(x2.shape + (1,) * (len(g.shape) - axis - 1))
     return put(g, x2, zeros_like(x3), axis=axis), None, where(winner, take(g, x2, axis=axis), 0.0)

@@ -130,7 +130,7 @@ def cholesky_pullback_vjp(g, x1, x2, y):
     """Of y = (X + X^T) / 2 with X = L^-T P L^-1, and P the lower triangle of L^T x2 with its diagonal halved."""
     n = x1.shape[-1]
     lower = numpy.tri(n, dtype=y.dtype)
-    below, halved = (graph.Array(graph.leaf(m)) for m in (lower, lower - numpy.eye(n, dtype=y.dtype) / 2))
+    below, halved = (graph.Array(graph.table(m)) for m in (lower, lower - numpy.eye(n, dtype=y.dtype) / 2))
     factor = x1 * below
     symmetric = (g + swap_last(g)) * 0.5
     half = solve_triangular(x1, symmetric, lower=True, transposed=False)
@@ -196,7 +196,7 @@ def solve_triangular_vjp(g, x1, x2, y, lower, transposed):
     outer = -(matmul(y, swap_last(back)) if transposed else matmul(back, swap_last(y)))
     n = x1.shape[-1]
     inside = numpy.tri(n, dtype=bool) if lower else numpy.tri(n, k=-1, dtype=bool) == 0
-    mask = graph.Array(graph.leaf(inside))
+    mask = graph.Array(graph.table(inside))
     from nbgrad.kernels.selection import where
 
     return sum_to(where(mask, outer, 0.0), x1.shape), sum_to(back, x2.shape)

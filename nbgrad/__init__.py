@@ -23,9 +23,11 @@ from nbgrad.config import config
 from nbgrad.errors import (
     ArgumentError,
     DeviceError,
+    DeviceMemoryError,
     DtypeError,
     GradientError,
     HistoryError,
+    HostFallbackWarning,
     KernelError,
     MissingGradientError,
     MissingRuleError,
@@ -60,9 +62,10 @@ _FROM_NUMPY = (
 )  # fmt: skip
 
 __all__ = [
-    "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DtypeError", "GradientError", "HistoryError",
-    "KernelError", "MissingGradientError", "MissingRuleError", "NbgradError", "Parameter", "ParameterTuple",
-    "ShapeError", "TracedValueError", "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty",
+    "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DeviceMemoryError", "DtypeError",
+    "GradientError", "HistoryError", "HostFallbackWarning", "KernelError", "MissingGradientError", "MissingRuleError",
+    "NbgradError", "Parameter", "ParameterTuple", "ShapeError",
+    "TracedValueError", "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty",
     "eye", "full", "full_like", "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp",
     "linspace", "ones", "ones_like", "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where",
     "zeros", "zeros_like",
@@ -75,8 +78,12 @@ def __getattr__(name):
 
         namespace = importlib.import_module("nbgrad.numpy")
         return namespace if name == "numpy" else getattr(namespace, name)
+    if name == "cuda":
+        import importlib
+
+        return importlib.import_module("nbgrad.cuda")
     raise AttributeError(f"module 'nbgrad' has no attribute {name!r}; functions of arrays are in nbgrad.numpy")
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, "numpy"})
+    return sorted({*globals(), *__all__, "cuda", "numpy"})

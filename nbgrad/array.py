@@ -2,7 +2,7 @@
 
 import numpy
 
-from nbgrad import dtypes, graph, operators, shapes
+from nbgrad import devices, dtypes, graph, operators, shapes
 from nbgrad.errors import ArgumentError, DeviceError, TracedValueError, describe
 from nbgrad.graph import Node
 
@@ -76,8 +76,8 @@ class Array:
 
     @property
     def device(self):
-        """Where the elements live: ``"cpu"``."""
-        return "cpu"
+        """Where the elements live: ``"cpu"``, or ``"cuda:<n>"``; of a pending array that of what it is made from."""
+        return devices.name(self._node)
 
     @property
     def name(self):
@@ -89,22 +89,32 @@ class Array:
     # ------------------------------------------------------------ values
 
     def realize(self):
-        """Compute the value now; returns self."""
+        """Compute the value now; returns self.  What is computed on a device is not waited for."""
         if self._node.value is None:
             from nbgrad.runtime.evaluate import realize
 
             realize([self._node])
         return self
 
-    block_until_ready = realize
+    def block_until_ready(self):
+        """Compute the value now and wait until it is there; returns self."""
+        value = self.realize()._node.value
+        if not isinstance(value, numpy.ndarray):
+            value.synchronize()
+        return self
 
     def numpy(self):
         """The value as a new NumPy array that the caller owns."""
-        return _value(self).copy()
+        value = self.realize()._node.value
+        return value.copy() if isinstance(value, numpy.ndarray) else value.host()
 
     def __array__(self, dtype=None, copy=None):
         value = self._node.value
-        if value is None:
+        if value is None or type(value) is not numpy.ndarray:
+            if copy is False and self.device != "cpu":
+                raise ValueError(
+                    f"numpy.asarray: {describe(self)} is on {self.device}, not on the host; it takes a copy"
+                )
             value = _value(self)
         elif dtype is None and not copy and not value.flags.writeable:
             return value
@@ -179,7 +189,8 @@ class Array:
         return format(self.item(), spec) if spec else str(self)
 
     def __reduce__(self):
-        return asarray, (_value(self),)
+        device = self.device
+        return (asarray, (_value(self),)) if device == "cpu" else (_on, (_value(self), device))
 
     def __copy__(self):
         return Array(self._node)
@@ -192,9 +203,12 @@ class Array:
         return Array(self._node)
 
     def to(self, device):
-        """The array on `device`; ``"cpu"`` is the only one here."""
-        check_device("to", device)
-        return self
+        """The array on `device`: ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``; the same Array if it is there.
+
+        No gradient flows through a copy to another device: inside of a transform it is an error, and later one where a
+        gradient is asked for across it.
+        """
+        return _moved("to", self, device)
 
     # ------------------------------------------------------------ indexing
 
@@ -222,10 +236,24 @@ class Array:
         return nbgrad.numpy
 
     def __dlpack__(self, **kwargs):
+        if devices.used and self.device != "cpu":
+            from nbgrad.runtime.cuda.exchange import exported
+
+            return exported(self.realize()._node.value, **kwargs)
         return self.__array__().__dlpack__(**kwargs)
 
     def __dlpack_device__(self):
-        return (1, 0)
+        place = devices.of(self.realize()._node.value) if devices.used else None
+        return (1, 0) if place is None else (2, place.ordinal)
+
+    @property
+    def __cuda_array_interface__(self):
+        """The CUDA array interface, version 3; on the host there is none."""
+        if not devices.used or self.device == "cpu":
+            raise AttributeError("__cuda_array_interface__: the array is on the host; move it with x.to('cuda')")
+        from nbgrad.runtime.cuda.exchange import interface
+
+        return interface(self.realize()._node.value)
 
 
 def _forward(name, doc=None):
@@ -295,8 +323,16 @@ class Parameter(Array):
         self._hold(value, dtype)
 
     def _hold(self, value, dtype=None):
-        value = _value(value) if isinstance(value, Array) else value
-        node = graph.leaf(graph.array_value(value, "Parameter", "value", dtype), history=True)
+        if isinstance(value, Array):
+            if dtype is not None and value.dtype != dtype:
+                value = Array(graph.cast(value._node, dtypes.as_dtype(dtype, "Parameter")))
+            value = value.realize()._node.value
+        else:
+            found = devices.foreign(value)
+            value = value if found is None else found
+        if isinstance(value, numpy.ndarray) or not hasattr(value, "host"):
+            value = graph.array_value(value, "Parameter", "value", dtype)
+        node = graph.leaf(value, history=True)
         node.note(owner=self)
         self._node = node
 
@@ -326,7 +362,15 @@ class Parameter(Array):
         self.assign(changed)
 
     def __reduce__(self):
-        return Parameter, (_value(self), self._name, self.dtype, self.requires_grad)
+        device = self.device
+        if device == "cpu":
+            return Parameter, (_value(self), self._name, self.dtype, self.requires_grad)
+        return _parameter, (_value(self), device, self._name, self.requires_grad)
+
+    def to(self, device):
+        """A Parameter of the same name on `device`; this one if it is there."""
+        moved = _moved("to", self, device)
+        return self if moved is self else Parameter(moved, self._name, requires_grad=self.requires_grad)
 
     def __copy__(self):
         return Array(self._node)
@@ -349,11 +393,11 @@ class ParameterTuple(tuple):
 
 
 def _value(array):
-    """The realised ndarray behind an Array, not to be changed."""
+    """The realised ndarray behind an Array, not to be changed; of one on a device a copy."""
     node = array._node
     if node.value is None:
         array.realize()
-    return node.value
+    return devices.on_host(node.value)
 
 
 def is_abstract(node):
@@ -363,10 +407,33 @@ def is_abstract(node):
     )
 
 
-def check_device(call, device):
-    """DeviceError unless `device` is one that exists here."""
-    if device not in (None, "cpu"):
-        raise DeviceError(f"{call}: device {device!r} does not exist here, expected 'cpu'")
+def placed(call, array, device):
+    """The Array on a device (None: where it is)."""
+    return array if device is None else _moved(call, array, device)
+
+
+def _moved(call, array, device):
+    node, target = array._node, devices.find(call, device)
+    if str(target or "cpu") == devices.name(node):
+        return array
+    if node.value is None and is_abstract(node):
+        raise TracedValueError(
+            f"{call}: an array cannot move to {str(target or 'cpu')!r} while jit traces; move it before the call.\n"
+            f"    {describe(array, 'array')}"
+        )
+    if node.history and graph.state.tracked:
+        raise DeviceError(
+            f"{call}: inside of a transform an array that is differentiated cannot move to {str(target or 'cpu')!r}, "
+            f"since no gradient flows through the copy; move it before the call.\n    {describe(array, 'array')}"
+        )
+    if graph.is_constant(node) and target is not None and not any(numpy.array(node.attrs[0], node.dtype).tobytes()):
+        return Array(graph.leaf(target.zeros(node.shape, node.dtype)))
+    value = array.realize()._node.value
+    moved = target.upload(value) if isinstance(value, numpy.ndarray) else value.on(target)
+    made = graph.leaf(moved)
+    if node.history or node.fact("forgotten"):  # a gradient that is asked for across the copy finds out
+        made.note(forgotten=node.fact("forgotten") or "to", origins=node.fact("origins") or graph.origins([node]))
+    return Array(made)
 
 
 def asarray(x, dtype=None, *, device=None, copy=None):
@@ -377,9 +444,12 @@ def asarray(x, dtype=None, *, device=None, copy=None):
     x : array_like or Array
     dtype : dtype, optional
         float64 for Python floats unless given.
-    device : {None, "cpu"}
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``; where `x` is unless given.
     copy : bool, optional
-        An Array is returned as it is unless True; anything else is always copied.
+        An Array is returned as it is unless True; anything else on the host is always copied.  What another library has
+        on a CUDA device, with ``__cuda_array_interface__`` or ``__dlpack__``, is kept and used where it is unless True,
+        so it must not be written to; only where its elements do not lie in C order they are copied.
 
     Returns
     -------
@@ -398,13 +468,30 @@ def asarray(x, dtype=None, *, device=None, copy=None):
     >>> ng.asarray([[1, 2], [3, 4]], dtype="float32").dtype
     dtype('float32')
     """
-    check_device("asarray", device)
+    if device is not None:
+        return _moved("asarray", asarray(x, dtype, copy=copy), device)
     if isinstance(x, Array):
         node = x._node if dtype is None else graph.cast(x._node, dtypes.as_dtype(dtype, "asarray"))
         return x if node is x._node and not copy else Array(node)
     if dtype is not None:
         dtype = dtypes.as_dtype(dtype, "asarray")
-    if isinstance(x, (list, tuple)) and graph._holds_arrays(x):
-        node = graph.stacked(x, "asarray")
-        return Array(node if dtype is None else graph.cast(node, dtype))
+    if isinstance(x, (list, tuple)):
+        if graph._holds_arrays(x):
+            node = graph.stacked(x, "asarray")
+            return Array(node if dtype is None else graph.cast(node, dtype))
+    elif type(x) is not numpy.ndarray:
+        found = devices.foreign(x)
+        if found is not None:
+            node = graph.leaf(found.copy() if copy else found)
+            return Array(node if dtype is None else graph.cast(node, dtype))
     return Array(graph.leaf(graph.array_value(x, "asarray", "x", dtype)))
+
+
+def _on(value, device):
+    """What an Array on a device is made of again."""
+    return asarray(value, device=device)
+
+
+def _parameter(value, device, name, requires_grad):
+    """What a Parameter on a device is made of again."""
+    return Parameter(asarray(value, device=device), name, requires_grad=requires_grad)

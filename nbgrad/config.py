@@ -9,6 +9,8 @@ NBGRAD_THREADS      threads                threads of a compiled Program; defaul
 NBGRAD_CACHE_DIR    cache_dir              folder of compiled kernels; empty: no disk cache
 NBGRAD_COMPILER     compiler               process (default): LLVM runs in a process of its own, where that can be
                                            had; thread: in this one
+NBGRAD_CUDA_MEMORY  cuda_memory_limit      bytes that arrays and the pool may take of a CUDA device, or with a dot a
+                                           fraction of it; default: 0.8
 ==================  =====================  ==============================================================
 """
 
@@ -25,13 +27,14 @@ class Config:
     True
     """
 
-    __slots__ = ("_cache_dir", "_compiler", "_jit", "_threads")
+    __slots__ = ("_cache_dir", "_compiler", "_cuda_memory_limit", "_jit", "_threads")
 
     def __init__(self, environ=os.environ):
         self.jit = _number(environ, "NBGRAD_JIT", 1)
         self.threads = _number(environ, "NBGRAD_THREADS", _cores())
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
         self.compiler = environ.get("NBGRAD_COMPILER") or "process"
+        self.cuda_memory_limit = _bytes(environ, "NBGRAD_CUDA_MEMORY", 0.8)
 
     @property
     def jit(self):
@@ -79,6 +82,21 @@ class Config:
             raise ArgumentError(f"config.compiler (NBGRAD_COMPILER): got {value!r}, expected 'process' or 'thread'")
         self._compiler = value
 
+    @property
+    def cuda_memory_limit(self):
+        """What arrays and the pool may take of a CUDA device: an int is bytes, a float a fraction of the card."""
+        return self._cuda_memory_limit
+
+    @cuda_memory_limit.setter
+    def cuda_memory_limit(self, value):
+        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not whole and not (isinstance(value, float) and 0 < value <= 1):
+            raise ArgumentError(
+                f"config.cuda_memory_limit (NBGRAD_CUDA_MEMORY): got {value!r}, expected bytes as an integer of at "
+                "least 1, or a fraction of the card as a float of at most 1.0"
+            )
+        self._cuda_memory_limit = value
+
     def __repr__(self):
         return f"Config(jit={self.jit}, threads={self.threads}, cache_dir={self.cache_dir!r})"
 
@@ -95,6 +113,16 @@ def _number(environ, name, default):
         return int(text)
     except ValueError:
         raise ArgumentError(f"{name}={text!r}: expected an integer") from None
+
+
+def _bytes(environ, name, default):
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise ArgumentError(f"{name}={text!r}: expected bytes, or a fraction such as 0.5") from None
 
 
 config = Config()

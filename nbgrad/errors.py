@@ -17,6 +17,14 @@ class DeviceError(NbgradError, ValueError):
     """A device that does not exist here, or arrays on different devices."""
 
 
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has no memory left for an array."""
+
+
+class HostFallbackWarning(UserWarning):
+    """A primitive has no kernel for a device: its operands go to the host and its result comes back."""
+
+
 class GradientError(NbgradError, ValueError):
     """A gradient call whose arguments make no sense together."""
 

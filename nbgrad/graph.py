@@ -48,7 +48,7 @@ class Node:
         return f"<{what} {self.dtype}[{', '.join(map(str, self.shape))}]>"
 
     def note(self, **facts):
-        """Attach rare facts: owner, scope, device, gate, forgotten."""
+        """Attach rare facts: owner, scope, device, gate, forgotten, table."""
         self.info = {**(self.info or {}), **facts}
 
     def fact(self, name):
@@ -56,8 +56,8 @@ class Node:
         return self.info.get(name) if self.info else None
 
 
-#: The Array class, set by nbgrad.array: this module does not import it.
-Array = None
+#: The Array class and the module `nbgrad.devices`, set by those: this module does not import them.
+Array = devices = None
 
 
 class _State(threading.local):
@@ -118,6 +118,13 @@ _scalars = {}
 def leaf(value, history=False):
     """A leaf for a NumPy array that nobody will change."""
     return Node(None, (), (), value.shape, value.dtype, value, history, site())
+
+
+def table(value):
+    """A leaf for helper data of a rule or a function, which goes to whatever device it is needed on."""
+    node = leaf(value)
+    node.note(table=True)
+    return node
 
 
 def scalar(value, dtype):
@@ -182,7 +189,8 @@ def node_of(x, call, name="x"):
         return scalar(x, dtypes._WEAK_DTYPE[dtypes.WEAK[type(x)]])
     if isinstance(x, (list, tuple)) and _holds_arrays(x):
         return stacked(x, call, name)
-    return leaf(array_value(x, call, name))
+    found = None if type(x) is numpy.ndarray else devices.foreign(x)
+    return leaf(array_value(x, call, name) if found is None else found)
 
 
 def stacked(x, call, name="x"):

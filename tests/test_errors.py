@@ -126,8 +126,10 @@ def test_a_number_that_does_not_fit():
 
 
 def test_devices_that_do_not_exist():
-    holds(text(ng.DeviceError, ng.asarray, V, device="cuda"), "asarray", "'cuda'", "'cpu'")
-    holds(text(ng.DeviceError, ng.asarray(V).to, "cuda:0"), "to", "'cuda:0'", "'cpu'")
+    for bad in ("gpu", "cuda:", "cuda:one", "cuda:-1", 0, b"cuda"):
+        message = text(ng.DeviceError, ng.asarray, V, device=bad)
+        holds(message, f"asarray: device {bad!r} is not one", "expected 'cpu', 'cuda' or 'cuda:<number>'")
+    holds(text(ng.DeviceError, ng.asarray(V).to, "gpu"), "to: device 'gpu' is not one")
 
 
 # ---------------------------------------------------------------- gradients

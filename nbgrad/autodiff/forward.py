@@ -251,11 +251,11 @@ def _units(node):
     for i in range(shapes.size(node.shape)):
         unit = numpy.zeros(node.shape, node.dtype)
         unit.reshape(-1)[i] = 1
-        yield graph.leaf(unit)
+        yield graph.table(unit)
 
 
 def _nought(node):
-    return graph.leaf(numpy.zeros(node.shape, node.dtype))
+    return graph.table(numpy.zeros(node.shape, node.dtype))
 
 
 def _stacked(slices, outer, inner, last):
@@ -265,8 +265,8 @@ def _stacked(slices, outer, inner, last):
     shape, count, width = tuple(inner.shape), len(slices), shapes.size(inner.shape)
     whole = (shape + tuple(outer)) if last else (tuple(outer) + shape)
     if not count:
-        return Array(graph.leaf(numpy.zeros(whole, inner.dtype)))
-    if all(s._node.value is not None for s in slices):
+        return Array(graph.table(numpy.zeros(whole, inner.dtype)))
+    if all(isinstance(s._node.value, numpy.ndarray) for s in slices):
         stack = numpy.stack([s._node.value.reshape(-1) for s in slices])
         stack = stack.T if last else stack
         node = graph.leaf(numpy.ascontiguousarray(stack).reshape(whole))

@@ -9,7 +9,7 @@ and a run.
 
 import numpy
 
-from nbgrad import graph
+from nbgrad import devices, graph
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, ready, seed
@@ -355,7 +355,8 @@ class Inputs:
         while True:
             key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values], since)
             try:
-                program = programs.find((build.__name__, seeds is None, heads, split, len(outputs), key), make)
+                device = devices.common(leaves, [*outputs, *values]) if devices.used else None
+                program = programs.find((build.__name__, seeds is None, heads, split, len(outputs), key), make, device)
                 break
             except _Pending as found:
                 realize(found.args[0])

@@ -4,8 +4,8 @@ import re
 
 import numpy
 
-from nbgrad import graph
-from nbgrad.array import Array, Parameter
+from nbgrad import devices, graph
+from nbgrad.array import Array, Parameter, placed
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, seed
 from nbgrad.autodiff.history import check_history, restore
@@ -140,6 +140,8 @@ def gradients(
                 results[x] = backward.zeros(x) if zero else None
             elif x not in results:
                 results[x] = _own(g, start)
+            if devices.used and results[x] is not None:
+                results[x] = _beside(x, results[x])
             if results[x] is not None and state.scope and results[x].fact("scope") is None:
                 results[x].note(scope=state.scope)
     finally:
@@ -158,6 +160,12 @@ def _own(node, start):
     from nbgrad.kernels.casting import identity
 
     return graph.elementwise(identity, (Array(node),))._node
+
+
+def _beside(x, node):
+    """A gradient that is the same number whatever is computed, on the device of its x."""
+    firm, _ = devices.places([node])[node]
+    return node if firm else placed("gradients", Array(node), devices.name(x))._node
 
 
 # ---------------------------------------------------------------- arguments

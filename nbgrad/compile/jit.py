@@ -6,12 +6,12 @@ import threading
 
 import numpy
 
-from nbgrad import graph, trees
+from nbgrad import devices, graph, trees
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff.arguments import flag
-from nbgrad.compile.program import Program
+from nbgrad.compile import program as programs
 from nbgrad.config import config
-from nbgrad.errors import ArgumentError, describe
+from nbgrad.errors import ArgumentError, DeviceError, describe
 from nbgrad.graph import Node, state
 from nbgrad.runtime import call, driver
 
@@ -92,15 +92,25 @@ uncollected = _Uncollected()
 class Trace:
     """One traced call: the Program and how arguments and results map to its arrays."""
 
-    __slots__ = ("fast", "inputs", "owners", "program", "results", "settled")
+    __slots__ = ("device", "fast", "inputs", "owners", "places", "program", "results", "settled")
 
-    def __init__(self, program, owners, results):
-        self.program, self.owners, self.results = program, owners, results
-        self.inputs, self.fast, self.settled = (), None, False
+    def __init__(self, program, owners, results, device):
+        self.program, self.owners, self.results, self.device = program, owners, results, device
+        self.inputs, self.fast, self.settled, self.places = (), None, False, self._places()
+
+    def _places(self):
+        return [devices.of(p._node.value) for p in self.owners]
+
+    def fits(self):
+        """Whether the Parameters are on the devices that they were on."""
+        return not devices.used or self._places() == self.places
 
     def settle(self):
-        """Compile, and make the fast path: ``fast(*args)`` gives results, or None where an argument does not fit."""
-        if config.jit and not self.settled:
+        """Compile, and make the fast path: ``fast(*args)`` gives results, or None where an argument does not fit.
+
+        On a device there is none: its programs are started from Python.
+        """
+        if config.jit and not self.settled and self.device is None:
             compiled = self.program.compiled()
             self.inputs, self.settled = compiled.inputs, True
             self.fast = call.builtin(compiled, self.owners, self.results.steps)
@@ -137,7 +147,7 @@ class Jitted:
         with uncollected:
             trace, values = self._traced(args, kwargs)
             trace.settle()
-        self._last = trace if config.jit and not self._static_nums and _flat(args) else None
+        self._last = trace if config.jit and not self._static_nums and trace.device is None and _flat(args) else None
         values += [p._node.value for p in trace.owners]
         return trace.results(trace.program.run(values))
 
@@ -157,7 +167,7 @@ class Jitted:
             raise ArgumentError(
                 f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}"
             ) from None
-        if trace is None:
+        if trace is None or not trace.fits():
             trace = self._traces[key] = self._trace(structure, values, static)
         return trace, values
 
@@ -177,6 +187,10 @@ class Jitted:
         if config.jit:
             driver.prepare()
         placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
+        if devices.used:
+            for node, value in zip(placeholders, values, strict=True):
+                if devices.of(value) is not None:
+                    node.note(device=devices.of(value))
         positional, named = trees.unflatten(structure, [Array(n) for n in placeholders])
         positional = list(positional)
         for k, a in static[0]:
@@ -188,13 +202,17 @@ class Jitted:
             state.tracked -= 1
         results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
         owners = _owners(results.outputs)
-        program = Program([*placeholders, *(p._node for p in owners)], results.outputs, eager=True)
-        return Trace(program, owners, results)
+        device = None
+        if devices.used:
+            leaves = graph.signature(results.outputs)[1]
+            device = devices.common(leaves or placeholders, results.outputs)
+        inputs = [*placeholders, *(p._node for p in owners)]
+        return Trace(programs.made(inputs, results.outputs, True, device), owners, results, device)
 
     def lower(self, *args, **kwargs):
         """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""
         trace, values = self._traced(args, kwargs)
-        return Lowered(trace.program.compiled(), [*values, *(p._node.value for p in trace.owners)])
+        return Lowered(trace.program.compiled(), [*values, *(p._node.value for p in trace.owners)], trace)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
@@ -203,8 +221,8 @@ class Jitted:
 class Lowered:
     """What a jitted function was compiled to."""
 
-    def __init__(self, compiled, values):
-        self._compiled, self._values = compiled, values
+    def __init__(self, compiled, values, trace):
+        self._compiled, self._values, self._trace = compiled, values, trace
 
     @property
     def launches(self):
@@ -223,6 +241,39 @@ class Lowered:
     def profile(self, repeat=20):
         """Where the time goes: for each launch its name and its median seconds, on the arguments of `lower`."""
         return self._compiled.profile(self._values, repeat)
+
+    def launch(self, stream=None):
+        """Put the program into a stream of its CUDA device, on the arguments of `lower`: what the function returns.
+
+        Nothing is waited for, unless a launch is done on the host.
+
+        Parameters
+        ----------
+        stream : nbgrad.cuda.Stream, optional
+            The current one of the device unless given.
+        """
+        self._needs_device("launch")
+        return self._trace.results(self._compiled.run(self._values, stream))
+
+    def graph(self):
+        """The program as a CUDA graph, which a device starts at once: see `nbgrad.cuda.Graph`.
+
+        Raises
+        ------
+        DeviceError
+            If the program is for the host, or one of its launches is done there.
+        """
+        self._needs_device("graph")
+        from nbgrad.runtime.cuda.graph import Graph
+
+        return Graph(self._compiled, self._values, self._trace)
+
+    def _needs_device(self, call):
+        if self._trace.device is None:
+            raise DeviceError(
+                f"lower(...).{call}: the program is for the host, not a CUDA device; call lower with arrays that are "
+                "on one: x.to('cuda')"
+            )
 
     def __repr__(self):
         return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"
@@ -249,7 +300,7 @@ class Results:
             if kind == call.ARRAY:
                 stack.append(_leaf(arrays[detail]))
             elif kind == call.NDARRAY:
-                stack.append(arrays[detail])
+                stack.append(devices.on_host(arrays[detail]))
             elif kind == call.OBJECT:
                 stack.append(detail)
             else:
@@ -306,13 +357,21 @@ def _argument(leaf, fn):
         if leaf._node.value is None:
             leaf.realize()
         value = leaf._node.value
-        return value, (value.dtype, value.shape)
+        return value, _kind(value)
     if type(leaf) is numpy.ndarray and leaf.dtype in graph.dtypes.SUPPORTED:
         return leaf, (leaf.dtype, leaf.shape)
     if type(leaf) in graph.dtypes.WEAK:
         return numpy.asarray(leaf), type(leaf)
-    value = graph.array_value(leaf, f"jit of {_name(fn)}", "an argument")
-    return value, (value.dtype, value.shape)
+    value = devices.foreign(leaf)
+    if value is None:
+        value = graph.array_value(leaf, f"jit of {_name(fn)}", "an argument")
+    return value, _kind(value)
+
+
+def _kind(value):
+    """What a trace depends on, of an array."""
+    place = devices.of(value)
+    return (value.dtype, value.shape) if place is None else (value.dtype, value.shape, place)
 
 
 def _owners(outputs):

@@ -8,6 +8,7 @@ beside it then, and the interpreter goes on until they are there.
 import time
 from collections import OrderedDict
 
+from nbgrad import devices
 from nbgrad.compile.simplify import simplify
 from nbgrad.config import config
 from nbgrad.runtime.interpreter import Interpreter
@@ -35,6 +36,9 @@ class Program:
 
     def __init__(self, inputs, outputs, eager=False):
         self._graph = simplify(inputs, outputs)
+        if devices.used:
+            for node in self._graph[1]:  # numbers may be on a device
+                node.note(value=devices.on_host(node.fact("value")))
         self._interpreter = self._lowering = self._compiled = None
         self._patience = PATIENCE
         self.eager = eager
@@ -42,6 +46,8 @@ class Program:
 
     def run(self, values):
         """Output ndarrays for the values of the inputs."""
+        if devices.used:
+            values = [devices.on_host(v) for v in values]
         if self._compiled is not None and config.jit:
             return self._compiled.run(values)
         mode = config.jit
@@ -72,13 +78,30 @@ class Program:
         return self._compiled
 
 
-def find(key, make):
-    """The Program under `key`, from ``make() -> (inputs, outputs)`` if it is new."""
+def made(inputs, outputs, eager=False, device=None):
+    """The Program of a graph, for the host or a device."""
+    if device is None:
+        return Program(inputs, outputs, eager)
+    from nbgrad.runtime.cuda.program import DeviceProgram
+
+    return DeviceProgram(inputs, outputs, device)
+
+
+def find(key, make, device=None):
+    """The Program under `key`, from ``make() -> (inputs, outputs)`` if it is new; for the host or a device."""
+    if device is not None:
+        key = device, key
     program = _programs.get(key)
     if program is None:
-        program = _programs[key] = Program(*make())
+        program = _programs[key] = made(*make(), device=device)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     elif len(_programs) > KEPT // 2:
         _programs.move_to_end(key)
     return program
+
+
+def forget(device):
+    """Drop the Programs of a device."""
+    for key in [k for k in _programs if k[0] is device]:
+        del _programs[key]

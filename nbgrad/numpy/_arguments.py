@@ -59,5 +59,5 @@ def as_shape(value, call):
 
 
 def leaf(value):
-    """An Array for helper data that nobody will change."""
-    return Array(graph.leaf(value))
+    """An Array for helper data that nobody will change, which goes to whatever device it is needed on."""
+    return Array(graph.table(value))

@@ -349,11 +349,11 @@ def in_range(call, index, n, axis):
             if is_abstract(node):
                 index = cast(index, dtypes.INT64)
                 return selection.clip(selection.where(index < 0, index + n, index), 0, n - 1 if n else 0)
-        value = _value(index)
+        given = _value(index)
     else:
-        value = index
-    value = _normal(call, value, n, axis)
-    return cast(index, dtypes.INT64) if isinstance(index, Array) and value is _value(index) else value
+        given = index
+    value = _normal(call, given, n, axis)
+    return cast(index, dtypes.INT64) if isinstance(index, Array) and value is given else value
 
 
 def _made_for(node, n):

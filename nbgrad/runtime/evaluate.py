@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 
-from nbgrad import graph
+from nbgrad import devices, graph
 from nbgrad.compile import program as programs
 from nbgrad.errors import TracedValueError, describe
 from nbgrad.graph import origins
@@ -14,10 +14,20 @@ def realize(nodes):
     pending = [n for n in _with_gates(nodes) if n.value is None]
     if not pending:
         return
+    if devices.used:
+        for part in devices.apart(pending):
+            _compute(part)
+    else:
+        _compute(pending)
+
+
+def _compute(pending):
+    """Values of nodes that are on one device."""
     pending += _held(pending)
     key, leaves = graph.signature(pending)
     values = leaf_values(leaves, pending[0])
-    results = programs.find(key, lambda: (leaves, pending)).run(values)
+    device = devices.common(leaves, pending) if devices.used else None
+    results = programs.find(key, lambda: (leaves, pending), device).run(values)
     made_from = None
     for node, value in zip(pending, results, strict=True):
         if made_from is None and not node.history:

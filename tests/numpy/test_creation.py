@@ -92,5 +92,5 @@ def test_errors():
         np.ones((2, -1))
     with pytest.raises(errors.ArgumentError, match="shape must be an integer or a tuple"):
         np.ones(2.5)
-    with pytest.raises(errors.DeviceError, match="'gpu' does not exist"):
+    with pytest.raises(errors.DeviceError, match="zeros: device 'gpu' is not one"):
         np.zeros(3, device="gpu")
