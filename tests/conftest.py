@@ -29,9 +29,9 @@ def settings():
     """`nbgrad.config`, put back as it was after each test."""
     from nbgrad.config import config
 
-    before = config.jit, config.threads, config.cache_dir, config.compiler
+    before = config.jit, config.threads, config.cache_dir, config.compiler, config.cuda_memory_limit
     yield config
-    config.jit, config.threads, config.cache_dir, config.compiler = before
+    config.jit, config.threads, config.cache_dir, config.compiler, config.cuda_memory_limit = before
 
 
 @pytest.fixture

@@ -370,7 +370,7 @@ def _argument(leaf, fn):
 
 def _kind(value):
     """What a trace depends on, of an array."""
-    place = devices.of(value)
+    place = devices.of(value) if devices.used else None
     return (value.dtype, value.shape) if place is None else (value.dtype, value.shape, place)
 
 

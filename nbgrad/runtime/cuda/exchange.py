@@ -91,6 +91,8 @@ def imported(x):
     interface = getattr(x, "__cuda_array_interface__", None)
     if interface is not None:
         return _of_interface(x, interface)
+    if not hasattr(x, "__dlpack_device__"):
+        return None
     kind, ordinal = (int(k) for k in x.__dlpack_device__())
     if kind not in (dlpack.CUDA, dlpack.CUDA_MANAGED):
         return None
@@ -158,9 +160,9 @@ def _of_interface(x, interface):
 
 
 def _placed(device, address, shape, strides, dtype, owner, stream):
-    dtypes.as_dtype(dtype, "asarray")
     if not dtype.isnative:
-        raise ArgumentError(f"asarray: {dtype.str!r} is not in the byte order of this machine")
+        raise ArgumentError(f"asarray: {dtype.str!r} is not in the byte order of this machine; convert it first")
+    dtypes.as_dtype(dtype, "asarray")
     if 0 in shape:
         return DeviceArray(device, 0, shape, dtype, None, stream)
     contiguous = shapes.contiguous_strides(shape)
