@@ -17,6 +17,7 @@ from nbgrad.kernels.cumulative import cumprod, cumsum, recurrence
 from nbgrad.kernels.cumulative import lanes as along
 from nbgrad.kernels.linalg import cholesky, cholesky_pullback, solve, solve_triangular
 from nbgrad.kernels.reduction import argmax, argmin
+from nbgrad.kernels.sorting import argsort
 
 #: Rows of the largest matrix: one block works on it, in memory that the caches of one multiprocessor must hold.
 LARGEST = 512
@@ -181,7 +182,9 @@ def solve_triangular_block(a, b, out, n, columns, lower, transposed, unit):
         if lower != transposed:
             row, low = step, step + 1
         for j in range(lane(), columns, lanes()):
-            put_at(out, target + row * columns + j, get(out, target + row * columns + j) / get(a, first + row * n + row))
+            put_at(
+                out, target + row * columns + j, get(out, target + row * columns + j) / get(a, first + row * n + row)
+            )
         barrier()
         for at in range(lane(), (n - 1 - step) * columns, lanes()):
             i, j = low + at // columns, at % columns
@@ -250,15 +253,10 @@ def recurrence_block(a, b, out, n, inner, unit):
     barrier()
     y = element(out, 0)
     for before in range(lane()):
-        if y == 0:
-            y = read(rests, before)  # a product of factors may be inf where none of the steps would be
-        else:
-            y = read(factors, before) * y + read(rests, before)
+        # a product of factors may be inf where none of the steps would be: it must not meet a 0
+        y = read(rests, before) if y == 0 else read(factors, before) * y + read(rests, before)
     for t in range(low, high):
-        if t == 0:
-            y = get(b, first)
-        else:
-            y = get(a, first + t * inner) * y + get(b, first + t * inner)
+        y = get(b, first) if t == 0 else get(a, first + t * inner) * y + get(b, first + t * inner)
         put_at(out, first + t * inner, y)
 
 
@@ -310,3 +308,44 @@ def argmin_block(x, out, n, inner, unit):
                 best, found = value, place
         put_at(out, unit, found)
     barrier()
+
+
+def sorted_scans(node):
+    """A block for each lane, with memory for a power of two of indices."""
+    (n, inner), count, _ = along(node)
+    width = 1 << max(n - 1, 0).bit_length()
+    return (n, inner, width), count, width
+
+
+@argsort.block_kernel(sorted_scans)
+def argsort_block(x, out, scratch, n, inner, width, unit):
+    # A bitonic network (Batcher 1968, Sorting networks and their applications) of the pairs (value, index): no two of
+    # them are equal, so it is stable.  Indices from n on stand for what is larger than anything.
+    first, base = unit // inner * n * inner + unit % inner, unit * width
+    for t in range(lane(), width, lanes()):
+        put_at(scratch, base + t, t)
+    barrier()
+    size = 2
+    while size <= width:
+        step = size // 2
+        while step > 0:
+            for t in range(lane(), width // 2, lanes()):
+                i = t // step * 2 * step + t % step
+                a, b = get(scratch, base + i), get(scratch, base + i + step)
+                wrong = a > b
+                if a < n and b < n:
+                    left, right = get(x, first + a * inner), get(x, first + b * inner)
+                    if left != left:
+                        wrong = right == right or a > b
+                    elif right != right:
+                        wrong = False
+                    else:
+                        wrong = left > right or (left == right and a > b)
+                if wrong == ((i & size) == 0):
+                    put_at(scratch, base + i, b)
+                    put_at(scratch, base + i + step, a)
+            barrier()
+            step = step // 2
+        size = size * 2
+    for t in range(lane(), n, lanes()):
+        put_at(out, first + t * inner, get(scratch, base + t))

@@ -20,8 +20,8 @@ import numpy
 
 from nbgrad.errors import KernelError
 from nbgrad.runtime.compiled import bits
-from nbgrad.testing.fibres import YIELD, Fibres
 from nbgrad.shapes import size
+from nbgrad.testing.fibres import YIELD, Fibres
 
 #: Bytes before and behind each array that a kernel must leave as they are.
 GUARD = 256
@@ -111,8 +111,8 @@ class Kernel:
             self._words[name].value = value
         for b in _ordered(grid, order):
             self._words["ctaid"].value = b
-            for address, size in self._shared:
-                ctypes.memset(address, 0xFF, size)  # nan: nobody has written there yet
+            for address, count in self._shared:
+                ctypes.memset(address, 0xFF, count)  # nan: nobody has written there yet
             if self._waits or order != "down":
                 self._fibres.run(block, _ordered(block, order))
             else:
@@ -326,7 +326,18 @@ def run(lowering, values, grid=3, block=32, order="down"):
                 found.array[...] = 0
         return found
 
+    def viewed(view):
+        if isinstance(view, numpy.ndarray):
+            return view
+        array, size = placed(view.origin).array, view.origin.dtype.itemsize
+        return numpy.ndarray(view.shape, array.dtype, array, view.offset * size, [s * size for s in view.strides])
+
     for launch in lowering.launches:
+        if launch.host:
+            reference, attrs = launch.host
+            *operands, out = map(viewed, launch.operands)
+            out[...] = reference(*operands, **attrs)
+            continue
         table = numpy.array([bits(*v) if isinstance(v, tuple) else v for v in launch.words.values] or [0], numpy.int64)
         for index, view, _ in launch.words.addresses:
             array = placed(view.origin).array

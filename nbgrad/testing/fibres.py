@@ -1,7 +1,8 @@
 """Fibres: the threads of a block, each on a stack of its own, which wait for each other.
 
 A thread runs until it waits at a barrier or exchanges a value with others of its warp; then another one runs.  In
-which order is for the caller: what a kernel computes must not depend on it.
+which order is for the caller, and a warp goes on until it waits for others.  What a kernel computes must not depend on
+it.
 """
 
 import ctypes
@@ -81,43 +82,49 @@ def run_block(state, count):
     left, outcome = count, 0
     while left > 0 and outcome == 0:
         progress = 0
-        for k in range(count):
-            i = read(order + 8 * k)
-            if read(doing + 8 * i) == 0:
-                progress = 1
-                write(tid, i)
-                write(box + 16, read(values + 8 * i))
-                write(here, contexts + 2048 * i)
-                run_kernel(swap, main, contexts + 2048 * i, 0)
-                write(doing + 8 * i, read(box))
-                write(sites + 8 * i, read(box + 8))
-                write(values + 8 * i, read(box + 16))
-                write(operands + 8 * i, read(box + 24))
-                if read(box) == 3:
-                    left -= 1
-        for warp in range(0, count, 32):
-            together = 1
-            if read(doing + 8 * warp) != 2 and read(doing + 8 * warp) != 4:
-                together = 0
-            for i in range(warp, min(warp + 32, count)):
-                if read(doing + 8 * i) != read(doing + 8 * warp) or read(sites + 8 * i) != read(sites + 8 * warp):
+        for w in range(count):  # each warp as far as it gets without the others: what they should wait for is missing
+            warp = read(order + 8 * w) // 32 * 32
+            going = 1
+            while going == 1 and outcome == 0:
+                going = 0
+                for k in range(count):
+                    i = read(order + 8 * k)
+                    if i // 32 * 32 == warp and read(doing + 8 * i) == 0:
+                        going = 1
+                        write(tid, i)
+                        write(box + 16, read(values + 8 * i))
+                        write(here, contexts + 2048 * i)
+                        run_kernel(swap, main, contexts + 2048 * i, 0)
+                        write(doing + 8 * i, read(box))
+                        write(sites + 8 * i, read(box + 8))
+                        write(values + 8 * i, read(box + 16))
+                        write(operands + 8 * i, read(box + 24))
+                        if read(box) == 3:
+                            left -= 1
+                last, together = min(warp + 32, count), 1
+                if read(doing + 8 * warp) != 2 and read(doing + 8 * warp) != 4:
                     together = 0
-                if read(operands + 8 * i) != read(operands + 8 * warp):
-                    together = 0
-            if together == 1:
-                progress = 1
-                if warp + 32 > count:
-                    outcome = 2
-                bits = 0
-                for i in range(warp, min(warp + 32, count)):
-                    bits += read(values + 8 * i) << (i - warp)
-                for i in range(warp, min(warp + 32, count)):
-                    other = warp + ((i - warp) ^ read(operands + 8 * i))
-                    write(memory + 32 * count + 8 * i, read(values + 8 * min(other, count - 1)))
-                for i in range(warp, min(warp + 32, count)):
-                    write(values + 8 * i, bits if read(doing + 8 * warp) == 4 else read(memory + 32 * count + 8 * i))
-                for i in range(warp, min(warp + 32, count)):
-                    write(doing + 8 * i, 0)
+                for i in range(warp, last):
+                    if read(doing + 8 * i) != read(doing + 8 * warp) or read(sites + 8 * i) != read(sites + 8 * warp):
+                        together = 0
+                    if read(operands + 8 * i) != read(operands + 8 * warp):
+                        together = 0
+                if together == 1:
+                    going = 1
+                    if warp + 32 > count:
+                        outcome = 2
+                    bits = 0
+                    for i in range(warp, last):
+                        bits += read(values + 8 * i) << (i - warp)
+                    for i in range(warp, last):
+                        other = warp + ((i - warp) ^ read(operands + 8 * i))
+                        write(memory + 32 * count + 8 * i, read(values + 8 * min(other, count - 1)))
+                    voted = read(doing + 8 * warp) == 4
+                    for i in range(warp, last):
+                        write(values + 8 * i, bits if voted else read(memory + 32 * count + 8 * i))
+                        write(doing + 8 * i, 0)
+                if going == 1:
+                    progress = 1
         if progress == 0:
             together = 1
             for i in range(count):
@@ -190,10 +197,8 @@ def _why(outcome, count, doing, sites):
         return f"threads exchange values in a block of {count}, which is no multiple of a warp of {WARP}"
     waiting = {int(s): int(n) for s, n in zip(*numpy.unique(sites[doing == WAITS], return_counts=True), strict=True)}
     shown = ", ".join(f"{n} at barrier {s}" for s, n in waiting.items()) or "none at a barrier"
-    return (
-        f"the threads of a block do not meet: of {count}, {shown}, {int(numpy.isin(doing, (EXCHANGES, VOTES)).sum())} exchange values, "
-        f"{int((doing == DONE).sum())} are done"
-    )
+    exchange, done = numpy.isin(doing, (EXCHANGES, VOTES)).sum(), (doing == DONE).sum()
+    return f"threads of a block do not meet: of {count}, {shown}, {exchange} exchange values, {done} are done"
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from nbgrad.shapes import size
 class GridAssembly:
     """Emitted source of an array made of parts; its parameters are those of `nbgrad.compile.assembly.Assembly`.
 
-    before: u; then u[1:-1, 1:-1] += a; then u[2:, 1:-1] += b    after: for each element what is there of the three, summed
+    before: u; then u[1:-1, 1:-1] += a; then u[2:, 1:-1] += b    after: for each element the sum of what is there
     """
 
     block, per_block, blocks, parts = None, None, None, 1

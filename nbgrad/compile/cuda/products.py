@@ -1,9 +1,9 @@
 """Matrix products on CUDA: a block computes a tile of the result, each of its threads a few elements in registers.
 
-Tiles of both matrices go through shared memory; they are read by any strides, so nothing is copied or transposed first,
-and threads that are neighbours read along whichever axis is contiguous.  A long sum for few tiles is cut into parts,
-which the block that is last joins in order.  Source of the scheme: CUDA C++ programming guide, shared memory; Volkov and
-Demmel 2008, Benchmarking GPUs to tune dense linear algebra.
+Tiles of both matrices go through shared memory; they are read by any strides, so nothing is copied or transposed, and
+threads that are neighbours read along whichever axis is contiguous.  A long sum for few tiles is cut into parts,
+which the block that is last joins in order.  Source of the scheme: CUDA C++ programming guide, shared memory; Volkov
+and Demmel 2008, Benchmarking GPUs to tune dense linear algebra.
 """
 
 import functools
@@ -62,8 +62,8 @@ class Product:
 def source(dtype, each):
     """The text of the kernel for tiles of so many elements of each thread along each side."""
     w, kind, tile = Writer(), register(dtype), SIDE * each
-    names = ("m", "n", "k", "a_row", "a_step", "b_step", "b_column", "inner", "a_outer", "a_inner", "b_outer", "b_inner",
-             "down", "across", "parts", "grain", "size")  # fmt: skip
+    names = ("m", "n", "k", "a_row", "a_step", "b_step", "b_column", "inner", "a_outer", "a_inner", "b_outer",
+             "b_inner", "down", "across", "parts", "grain", "size")  # fmt: skip
     w.open("def kernel(args, start, stop):")
     w.line('"""matmul"""')
     for index, name in enumerate(("a", "b", "out", "partial")):

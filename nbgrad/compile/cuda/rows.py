@@ -153,7 +153,8 @@ class RowsKernel:
         w.line("row = min(row, stop - 1)")
         for body in bodies:
             body.row()
-            w.line("barrier()")
+            if body is not bodies[-1]:  # what comes after that is about other rows
+                w.line("barrier()")
         w.close()
         gathering = [body for body in bodies if body.gathers]
         for body in gathering:

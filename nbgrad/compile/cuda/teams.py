@@ -299,8 +299,7 @@ class ReduceKernel(Teams):
 
         self.accumulate("low + member", "high", "members", "q", body)
         self.join_rounding()
-        w.line("d = members // 2")
-        w.line("barrier()")
+        w.line("d = members // 2")  # the last round of the tile before has ended with a barrier
         for k in range(len(nest.results)):
             w.line(f"write(held{self._name(k)}, lane(), total{self._name(k)})")
         w.line("barrier()")

@@ -74,7 +74,7 @@ def take_number(builder, kinds, pointer):
 
 
 def partner(builder, kinds, value, distance):
-    """``partner(x, d)``: x of the thread whose number in the warp is this one's with the bit d changed; all take part."""
+    """``partner(x, d)``: x of the thread whose number in the warp differs in the bit d; all threads take part."""
     kind = kinds[0]
     raw = builder.bitcast(value, ir.IntType(kind.bitwidth)) if kind.is_float else value
     far = builder.trunc(distance, _I32)
