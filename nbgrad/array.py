@@ -432,7 +432,8 @@ def _moved(call, array, device):
     moved = target.upload(value) if isinstance(value, numpy.ndarray) else value.on(target)
     made = graph.leaf(moved)
     if node.history or node.fact("forgotten"):  # a gradient that is asked for across the copy finds out
-        made.note(forgotten=node.fact("forgotten") or "to", origins=node.fact("origins") or graph.origins([node]))
+        leaves = [n for n in graph.topological([node]) if n.primitive is None]
+        made.note(forgotten=node.fact("forgotten") or "to", origins=node.fact("origins") or graph.origins(leaves))
     return Array(made)
 
 

@@ -12,6 +12,16 @@ def as_array(x, call, name="x"):
     return x if isinstance(x, Array) else Array(graph.node_of(x, call, name))
 
 
+def as_indices(x, call, name):
+    """The same for indices and masks: array-likes go to whatever device they are needed on."""
+    if isinstance(x, Array):
+        return x
+    node = graph.node_of(x, call, name)
+    if node.primitive is None and node.shape:
+        node.note(table=True)
+    return Array(node)
+
+
 def as_arrays(xs, call, name="arrays"):
     """A sequence of array-likes as a list of Arrays of one dtype; an Array is a sequence of its rows."""
     if isinstance(xs, (str, dict, set)) or not hasattr(xs, "__iter__"):

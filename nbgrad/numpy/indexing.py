@@ -13,7 +13,7 @@ from nbgrad.errors import ArgumentError, ShapeError, TracedValueError, describe
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import reduction, selection, sorting
 from nbgrad.kernels import shape as views
-from nbgrad.numpy._arguments import as_array, as_integer, cast, leaf
+from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf
 from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transpose
 
 
@@ -143,7 +143,7 @@ def _masked(x, index, value):
     mask = index[0] if isinstance(index, tuple) and len(index) == 1 else index
     if isinstance(mask, (list, tuple)) or getattr(mask, "dtype", None) != dtypes.BOOL or not mask.shape:
         return None
-    mask = as_array(mask, "x[mask] = v", "mask")
+    mask = as_indices(mask, "x[mask] = v", "mask")
     v = value if isinstance(value, (int, float)) else as_array(value, "x[mask] = v", "v")
     rest = x.shape[mask.ndim :]
     if mask.shape != x.shape[: mask.ndim]:
@@ -262,7 +262,7 @@ def _item(item):
     if not isinstance(item, (Array, numpy.ndarray)):
         if isinstance(item, (list, tuple)) and len(item) == 0:
             return "array", numpy.zeros(0, numpy.int64)
-        item = as_array(item, "x[index]", "index")
+        item = as_indices(item, "x[index]", "index")
     if item.dtype.kind == "b":
         return ("truth", bool(item)) if item.ndim == 0 else ("mask", item)
     if item.dtype.kind not in "iu":
@@ -383,7 +383,7 @@ def _index_array(x):
 
 
 def _integers(indices, call, name="indices"):
-    indices = as_array(indices, call, name)
+    indices = as_indices(indices, call, name)
     if indices.dtype.kind not in "iu" and indices.size:
         raise IndexError(f"{call}: {name} must be integers; {describe(indices, name)}")
     return cast(indices, dtypes.INT64)
