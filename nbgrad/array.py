@@ -6,6 +6,7 @@ from nbgrad import devices, dtypes, graph, operators, shapes
 from nbgrad.errors import ArgumentError, DeviceError, TracedValueError, describe
 from nbgrad.graph import Node
 
+_ndarray = numpy.ndarray
 #: Modules of nbgrad.numpy, from the first use on: it imports this one.
 indexing = protocols = None
 
@@ -110,7 +111,7 @@ class Array:
 
     def __array__(self, dtype=None, copy=None):
         value = self._node.value
-        if value is None or type(value) is not numpy.ndarray:
+        if type(value) is not _ndarray:
             if copy is False and self.device != "cpu":
                 raise ValueError(
                     f"numpy.asarray: {describe(self)} is on {self.device}, not on the host; it takes a copy"
@@ -480,7 +481,7 @@ def asarray(x, dtype=None, *, device=None, copy=None):
         if graph._holds_arrays(x):
             node = graph.stacked(x, "asarray")
             return Array(node if dtype is None else graph.cast(node, dtype))
-    elif type(x) is not numpy.ndarray:
+    elif type(x) is not _ndarray and type(x) not in dtypes.WEAK:
         found = devices.foreign(x)
         if found is not None:
             node = graph.leaf(found.copy() if copy else found)
