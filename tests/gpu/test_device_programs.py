@@ -455,7 +455,8 @@ def test_a_graph_on_streams(driver, a):
     z = graph.launch(there(-a), stream=t)
     numpy.testing.assert_allclose(z, numpy.exp(-a) - a, rtol=1e-13)
     numpy.testing.assert_allclose(y, numpy.exp(a) + a, rtol=1e-13)
-    y = graph.launch(there(a), stream=s)
+    x, before = there(a), y  # these stay, so that nothing but the memory of the graph leads to the stream
+    y = graph.launch(x, stream=s)
     del graph
     gc.collect()
     held = ng.cuda.memory_info()
@@ -464,8 +465,9 @@ def test_a_graph_on_streams(driver, a):
     assert blocks >= 2
     later = [there(numpy.full_like(a, 7.0)).block_until_ready() for _ in range(blocks)]
     numpy.testing.assert_allclose(y, numpy.exp(a) + a, rtol=1e-13)
-    for x in later:
-        numpy.testing.assert_array_equal(x, numpy.full_like(a, 7.0))
+    for each in later:
+        numpy.testing.assert_array_equal(each, numpy.full_like(a, 7.0))
+    assert before is not y
 
 
 def test_arguments_that_a_graph_does_not_take(driver, a):
