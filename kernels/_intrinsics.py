@@ -643,7 +643,7 @@ def two_over_pi_part():
     def emit(builder, context, types, x, j):
         from llvmlite import ir
 
-        from nbgrad.compile.words import _mark
+        from nbgrad.compile.words import mark
 
         symbol, i64 = "nbgrad.two_over_pi", ir.IntType(64)
         data = builder.module.globals.get(symbol)
@@ -654,7 +654,7 @@ def two_over_pi_part():
         start = builder.lshr(_row_of_exponent(builder, x), ir.Constant(i64, 2))
         index = builder.add(start, builder.fptosi(j, i64))
         part = builder.load(builder.gep(data, [ir.Constant(i64, 0), index], inbounds=True))
-        _mark(builder, part, 0)  # no output overlaps the table, so the loop stays vector code
+        mark(builder, part, 0)  # no output overlaps the table, so the loop stays vector code
         return part
 
     return _intrinsic("two_over_pi_part", _same, emit)

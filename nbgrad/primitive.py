@@ -117,10 +117,10 @@ class Primitive:
     def block_kernel(self, layout, stacked=False):
         """Declare the CUDA form of an array primitive: a text that all threads of a block do for one unit.
 
-        The text is ``kernel(*inputs, out, *extents, unit)``, all operands contiguous.  ``layout(node) -> (extents, units,
-        elements of scratch memory for a unit)``; where that is not 0, the text has a pointer to it behind `out`.  Where
-        the layout is None the primitive is computed on the host.  Operands that are `stacked` matrices are broadcast to
-        the leading axes of the result.
+        The text is ``kernel(*inputs, out, *extents, unit)``, all operands contiguous, and the layout
+        ``layout(node) -> (extents, units, elements of scratch memory for a unit)``; where that is not 0, the text has a
+        pointer to it behind `out`.  Where the layout is None the primitive is computed on the host.  Operands that are
+        `stacked` matrices are broadcast to the leading axes of the result.
         """
 
         def declare(kernel):

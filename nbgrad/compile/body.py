@@ -245,7 +245,16 @@ class Body:
                 scope = self.own.get(o.view.origin)
                 w.line(f"{pointer}_v = " + (f"load({at})" if scope is None else f"load_own({at}, {scope})"))
                 names[key] = f"{pointer}_v", varies
-        for node in nest.values:
+        self._values(place, axis, variable, names, before, only)
+        for k, o in enumerate(nest.stores):
+            if o.indices is not None:
+                self._place(f"y{self.prefix}{k}", o.indices, place, names)
+        return names
+
+    def _values(self, place, axis, variable, names, before, only=None):
+        """Values of one element, of what is loaded and in `names`."""
+        w = self.writer
+        for node in self.nest.values:
             if is_gather(node):
                 self._gather(node, place, axis, variable, names, before)
                 continue
@@ -256,10 +265,6 @@ class Body:
                 self.computed += 1
                 w.line(f"{name} = {self._expression(node, [t for t, _ in inputs])}")
                 names[node] = name, varies
-        for k, o in enumerate(nest.stores):
-            if o.indices is not None:
-                self._place(f"y{self.prefix}{k}", o.indices, place, names)
-        return names
 
     def _place(self, pointer, indices, place, names):
         """(pointer, offset) of where an index leads: a row whose place is known before the loop, or any."""

@@ -460,7 +460,8 @@ class _Scope:
         raw = []
         for k, a in enumerate(arguments):
             if isinstance(a, Tuple):
-                raw.append([v.ir for v in a])
+                own = kinds[0].element if k == getattr(word, "element", None) else None
+                raw.append([(v if own is None else self._cast(v, own)).ir for v in a])
             elif k == getattr(word, "element", None):
                 raw.append(self._cast(a, kinds[0].element).ir)
             elif k in getattr(word, "literals", ()):
@@ -478,6 +479,8 @@ class _Scope:
         if word in (words.larger, words.smaller, words.add_fast, words.multiply_fast):
             raw[1] = self._cast(arguments[1], kinds[0]).ir
         kind, result = word(self.builder, kinds, *raw)
+        if isinstance(result, list):
+            return Tuple(Value(kind, r) for r in result)
         return VOID if kind is VOID else Value(kind, result)
 
     def _emitted(self, emission, arguments):

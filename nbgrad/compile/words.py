@@ -53,15 +53,6 @@ POINTERS["float16"] = Pointer("float16", FLOAT32, ir.HalfType())
 VOID = None
 
 
-def _mark(builder, instruction, own):
-    marks = getattr(builder.module, "nbgrad_marks", None)
-    if marks is None:
-        marks = builder.module.nbgrad_marks = _marks(builder.module)
-    scope, others = marks[own]
-    instruction.set_metadata("alias.scope", scope)
-    instruction.set_metadata("noalias", others)
-
-
 def _marks(module):
     """For each scope of memory the metadata that is in it, and that is in none of the others."""
     domain = module.add_metadata([ir.MetaDataString(module, "nbgrad")])
@@ -71,11 +62,26 @@ def _marks(module):
     ]
 
 
+def mark(builder, instruction, own):
+    """Say in which scope of memory an instruction reads or writes; `own` is 0 for inputs."""
+    marks = getattr(builder.module, "nbgrad_marks", None)
+    if marks is None:
+        marks = builder.module.nbgrad_marks = _marks(builder.module)
+    scope, others = marks[own]
+    instruction.set_metadata("alias.scope", scope)
+    instruction.set_metadata("noalias", others)
+
+
 def plain_read(builder, kind, pointer, own=None):
     """What a pointer of this kind points to; unless `own` says in which scope, it may be written by anyone."""
     value = builder.load(pointer)
     if own is not None:
-        _mark(builder, value, own)
+        mark(builder, value, own)
+    return in_register(builder, kind, value)
+
+
+def in_register(builder, kind, value):
+    """What is loaded, in the form that registers hold it in."""
     if kind.name == "bool":
         return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
     return builder.fpext(value, ir.FloatType()) if kind.name == "float16" else value
@@ -83,18 +89,21 @@ def plain_read(builder, kind, pointer, own=None):
 
 def plain_write(builder, kind, pointer, value, own=None):
     """Write what a pointer of this kind points to."""
-    if kind.name == "bool":
-        value = builder.zext(value, ir.IntType(8))
-    elif kind.name == "float16":
-        value = builder.fptrunc(value, ir.HalfType())
-    instruction = builder.store(value, pointer)
+    instruction = builder.store(in_memory(builder, kind, value), pointer)
     if own is not None:
-        _mark(builder, instruction, own)
+        mark(builder, instruction, own)
+
+
+def in_memory(builder, kind, value):
+    """What is to be stored, in the form that memory holds it in."""
+    if kind.name == "bool":
+        return builder.zext(value, ir.IntType(8))
+    return builder.fptrunc(value, ir.HalfType()) if kind.name == "float16" else value
 
 
 def _table(builder, args, index):
     value = builder.load(builder.gep(args, [index]))
-    _mark(builder, value, 0)  # no output overlaps the table
+    mark(builder, value, 0)  # no output overlaps the table
     return value
 
 

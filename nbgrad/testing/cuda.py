@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections import Counter
 
 import llvmlite.binding as llvm
 import numpy
@@ -219,7 +220,7 @@ def _device_library():
     return llvm.parse_assembly(_library_text())
 
 
-def assembled(ptx, architecture):
+def assembled(ptx, architecture, instructions=False):
     """What NVIDIA's assembler makes of a kernel.
 
     Parameters
@@ -227,44 +228,63 @@ def assembled(ptx, architecture):
     ptx : str
     architecture : str
         A real one, such as ``sm_80``.
+    instructions : bool
+        Look at the machine code too, which takes some ten times as long.
 
     Returns
     -------
-    dict of int
-        ``registers`` of a thread; bytes of its ``stack``, and of ``spill_stores`` and ``spill_loads``.
+    dict
+        ``registers`` of a thread; bytes of its ``stack``, and of ``spill_stores`` and ``spill_loads``; bytes of memory
+        ``shared`` by a block; and ``instructions``, a Counter of what NVIDIA's disassembler calls them, if asked for.
 
     Raises
     ------
     KernelError
         If the assembler is not installed, or does not take the kernel.
     """
-    from cuda import pathfinder
-
-    assembler = pathfinder.find_nvidia_binary_utility("ptxas")
-    if assembler is None:
-        raise KernelError("NVIDIA's assembler ptxas was not found; install nbgrad[cuda-test]")
+    assembler = _tool("ptxas")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "kernel.ptx")
         with open(path, "w") as file:
             file.write(ptx)
-        command = [assembler, f"-arch={architecture}", "-v", path, "-o", os.path.join(folder, "kernel.cubin")]
+        made = os.path.join(folder, "kernel.cubin")
+        command = [assembler, f"-arch={architecture}", "-v", path, "-o", made]
         said = subprocess.run(command, capture_output=True, text=True, check=False)
-    if said.returncode:
-        raise KernelError(f"ptxas does not take this kernel for {architecture}: {said.stderr.strip()}")
+        if said.returncode:
+            raise KernelError(f"ptxas does not take this kernel for {architecture}: {said.stderr.strip()}")
+        code = ""
+        if instructions:
+            code = subprocess.run([_tool("nvdisasm"), "-c", made], capture_output=True, text=True, check=True).stdout
     facts = {
         "registers": r"Used (\d+) registers", "stack": r"(\d+) bytes stack frame",
         "spill_stores": r"(\d+) bytes spill stores", "spill_loads": r"(\d+) bytes spill loads",
     }  # fmt: skip
-    return {name: int(re.search(pattern, said.stderr)[1]) for name, pattern in facts.items()}
+    found = {name: int(re.search(pattern, said.stderr)[1]) for name, pattern in facts.items()}
+    shared = re.search(r"(\d+) bytes smem", said.stderr)
+    names = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", code, flags=re.M)
+    return {**found, "shared": int(shared[1]) if shared else 0, "instructions": Counter(names)}
+
+
+def _tool(name):
+    from cuda import pathfinder
+
+    found = pathfinder.find_nvidia_binary_utility(name)
+    if found is None:
+        raise KernelError(f"NVIDIA's {name} was not found; install nbgrad[cuda-test]")
+    return found
 
 
 class Guarded:
-    """An array whose surroundings show whether anything was written beside it."""
+    """An array whose surroundings show whether anything was written beside it; its elements are nan or -1 at first."""
+
+    _patterns = itertools.cycle(range(0x81, 0xFB))  # each array has its own: what is copied along with it is seen too
 
     def __init__(self, shape, dtype):
         inside = size(shape) * numpy.dtype(dtype).itemsize
-        self._bytes = numpy.full(GUARD + inside + GUARD, 0xFF, "u1")  # nan
+        self._pattern = next(self._patterns)
+        self._bytes = numpy.full(GUARD + inside + GUARD, self._pattern, "u1")
         self.array = self._bytes[GUARD : self._bytes.size - GUARD].view(dtype).reshape(shape)
+        self._bytes[GUARD : GUARD + inside] = 0xFF
 
     def check(self, what):
         """
@@ -274,7 +294,7 @@ class Guarded:
             If a byte before or behind the array was written.
         """
         for side, name in ((self._bytes[:GUARD], "before"), (self._bytes[self._bytes.size - GUARD :], "behind")):
-            if (side != 0xFF).any():
+            if (side != self._pattern).any():
                 raise KernelError(f"{what}: memory {name} an array of {self.array.size} elements was written")
 
 

@@ -167,6 +167,9 @@ class CudaLowering(Lowering):
     def _shape(self, launch, kernel):
         launch.total = launch.grain = kernel.rows
         launch.block, launch.per_block = kernel.block, kernel.per_block
+        if getattr(kernel, "wide", None) is not None:  # memory begins on a multiple of the widest vector
+            offsets = [view.offset for index, view, _ in launch.words.addresses if index in kernel.aligned]
+            launch.words.values[kernel.wide] = int(all(offset % kernel.width == 0 for offset in offsets))
         launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
         launch.blocks = kernel.blocks
         if kernel.parts > 1 or kernel.blocks:

@@ -139,6 +139,37 @@ def shared_of(name):
     return shared
 
 
+def _vector(builder, pointer, index, width):
+    ty = ir.VectorType(pointer.type.pointee, width)
+    return builder.bitcast(builder.gep(pointer, [index]), ty.as_pointer()), ty
+
+
+def load_wide(builder, kinds, pointer, index, width, own):
+    """``load_wide(p, i, n, k)``: n elements of an input, or of output number k - 1, in one go; p + i is aligned."""
+    place, _ = _vector(builder, pointer, index, width.constant)
+    value = builder.load(place)
+    value.align = width.constant * _bytes(kinds[0])
+    words.mark(builder, value, own.constant)
+    parts = [builder.extract_element(value, ir.Constant(_I32, j)) for j in range(width.constant)]
+    return kinds[0].element, [words.in_register(builder, kinds[0], part) for part in parts]
+
+
+def store_wide(builder, kinds, pointer, index, values, output):
+    """``store_wide(p, i, (a, b, ...), k)``: elements of output number k in one instruction; p + i is aligned."""
+    place, ty = _vector(builder, pointer, index, len(values))
+    whole = ir.Constant(ty, ir.Undefined)
+    for j, value in enumerate(values):
+        whole = builder.insert_element(whole, words.in_memory(builder, kinds[0], value), ir.Constant(_I32, j))
+    instruction = builder.store(whole, place)
+    instruction.align = len(values) * _bytes(kinds[0])
+    words.mark(builder, instruction, 1 + output.constant)
+    return VOID, None
+
+
+def _bytes(pointer):
+    return {"bool": 1, "float16": 2}.get(pointer.name, pointer.element.bitwidth // 8)
+
+
 def read(builder, kinds, pointer, index):
     """``read(p, i)``: an element of memory that others write to."""
     return kinds[0].element, words.plain_read(builder, kinds[0], builder.gep(pointer, [index]))
@@ -151,9 +182,10 @@ def write(builder, kinds, pointer, index, value):
 
 
 write.element, element.element, shared_as.literals = 2, 1, (1, 2)
+load_wide.literals, store_wide.literals, store_wide.element = (2, 3), (3,), 2
 words.WORDS.update({
     f.__name__: f
     for f in (lane, lanes, block, blocks, thread, threads, barrier, fence, take_number, partner, ballot, count_bits,
-              element, shared_as, read, write)
+              element, shared_as, load_wide, store_wide, read, write)
 })  # fmt: skip
 words.FAMILIES["shared_"] = shared_of
