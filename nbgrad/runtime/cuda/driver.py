@@ -272,7 +272,7 @@ class CudaDriver:
                 if getattr(error, "code", None) == int(self.cu.CUresult.CUDA_ERROR_OUT_OF_MEMORY):
                     raise OutOfMemory(str(error)) from None
                 raise DeviceError(f"CUDA could not allocate {nbytes} bytes on cuda:{self.ordinal}: {error}") from None
-            return Memory(int(owner.device_pointer), nbytes, owner)
+            return Memory(int(owner.device_ctypes_pointer.value), nbytes, owner)
 
     def free(self, memory):
         memory.owner = None
