@@ -451,7 +451,8 @@ def asarray(x, dtype=None, *, device=None, copy=None):
     copy : bool, optional
         An Array is returned as it is unless True; anything else on the host is always copied.  What another library has
         on a CUDA device, with ``__cuda_array_interface__`` or ``__dlpack__``, is kept and used where it is unless True,
-        so it must not be written to; only where its elements do not lie in C order they are copied.
+        so it must not be written to; only where its elements do not lie in C order from a multiple of 16 bytes on they
+        are copied.
 
     Returns
     -------

@@ -334,6 +334,20 @@ def test_what_is_not_in_c_order_is_copied(driver, take, start):
     assert value(x).owner is not theirs
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8"])
+def test_what_begins_between_vectors_is_copied(driver, dtype):
+    """Kernels move vectors of 16 bytes; a row of another library's array may begin anywhere."""
+    a = numpy.arange(70).reshape(2, 35).astype(dtype)
+    theirs = Theirs(driver, a)
+    address = theirs.memory.address + a[0].nbytes
+    assert address % 16
+    theirs.interface |= {"shape": (35,), "data": (address, False)}
+    x = ng.asarray(theirs)
+    assert value(x).address % 16 == 0
+    numpy.testing.assert_array_equal(x, a[1])
+    numpy.testing.assert_array_equal(x + x, a[1] + a[1])
+
+
 def test_operands_may_be_arrays_of_another_library(driver):
     x = ng.asarray(A, device="cuda")
     y = x * Theirs(driver, A)

@@ -13,6 +13,9 @@ from nbgrad.runtime.cuda.device import get, where
 from nbgrad.runtime.cuda.driver import LEGACY, PER_THREAD
 from nbgrad.runtime.cuda.streams import current, known
 
+#: Kernels move vectors of so many bytes, from the beginning of a value on.
+ALIGNMENT = 16
+
 # ---------------------------------------------------------------- ours for others
 
 
@@ -86,7 +89,7 @@ def imported(x):
     """A `DeviceArray` over the memory of another library's array, which is kept; None if it is not on a CUDA device.
 
     What comes next in the current stream waits for the stream in which the array is made.  Where its strides are not
-    those of C order, the elements are copied.
+    those of C order, or it does not begin on a multiple of 16 bytes, the elements are copied.
     """
     interface = getattr(x, "__cuda_array_interface__", None)
     if interface is not None:
@@ -167,7 +170,8 @@ def _placed(device, address, shape, strides, dtype, owner, stream):
         return DeviceArray(device, 0, shape, dtype, None, stream)
     contiguous = shapes.contiguous_strides(shape)
     if all(s == c or n == 1 for n, s, c in zip(shape, strides, contiguous, strict=True)):
-        return DeviceArray(device, address, shape, dtype, owner, stream)
+        made = DeviceArray(device, address, shape, dtype, owner, stream)
+        return made.copy() if address % ALIGNMENT else made
     steps = [s * (n - 1) for n, s in zip(shape, strides, strict=True)]
     low, high = sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
     span = DeviceArray(device, address + low * dtype.itemsize, (high - low + 1,), dtype, owner, stream)
