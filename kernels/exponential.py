@@ -351,7 +351,7 @@ def power_of_magnitude(x, p):
     bounded = limited(p, -36893488147419103232.0, 36893488147419103232.0)  # beyond 2**65 all but 1**p is 0 or inf
     product, error = two_product(bounded, high)
     error = fma(bounded, low, error)
-    inside = limited(product, LOWEST, HIGHEST)
+    inside = limited(product, by_precision(LOWEST, LOWEST_32), by_precision(HIGHEST, HIGHEST_32))
     k, r, tail = reduced_by_ln2_pair(inside)
     r, tail = two_sum(r, tail + select(inside == product, error, 0.0))
     return successor_times_power_of_two(expm1_reduced(r, tail), k)
@@ -392,6 +392,11 @@ def power_in_double():
 @power.float32
 def power_of_float32(x1, x2):
     return power_in_double(x1, x2)
+
+
+@power.float32_on_cuda
+def power_in_float32(x1, x2):
+    return with_power_cases(x1, x2, power_of_magnitude(magnitude(x1), x2))
 
 
 def power_of_integers(x1, x2):

@@ -138,9 +138,15 @@ class Primitive:
         """Declare cheaper texts, by dtype, that serve arguments of at most this magnitude: loops try them first."""
         self.near = Near(self.name + "_near", bound, texts)
 
-    def text(self, dtype):
+    def float32_on_cuda(self, kernel):
+        """Declare the text that serves float32 on CUDA, where float64 is slow."""
+        self.variants["float32 on cuda"] = kernel
+        return kernel
+
+    def text(self, dtype, target="cpu"):
         """The kernel text (a Python function) that serves `dtype`."""
-        return self.variants.get(str(dtype), self.kernel)
+        found = self.variants.get(f"{dtype} on {target}")
+        return self.variants.get(str(dtype), self.kernel) if found is None else found
 
 
 class Block:
@@ -151,7 +157,7 @@ class Block:
     def __init__(self, name, kernel, layout, stacked):
         self.name, self.kernel, self.layout, self.stacked = name, kernel, layout, stacked
 
-    def text(self, dtype):
+    def text(self, dtype, target="cuda"):
         """The kernel text, which serves every dtype."""
         return self.kernel
 

@@ -45,7 +45,7 @@ class Code:
     __slots__ = ("symbol", "text")
 
     def __init__(self, source, names):
-        functions = {n: (p.text(d), d) for n, (p, d) in names.items()}
+        functions = {n: (p.text(d, "cuda"), d) for n, (p, d) in names.items()}
         self.symbol = native.symbol_of(hashlib.sha256(source.encode()).hexdigest())
         self.text = nvvm.module(source, functions, self.symbol)
 
