@@ -191,3 +191,37 @@ def test_products_of_more_tiles_than_one(rng):
     for grid in (1, 2):
         (found,) = run(lowered(np.matmul, a, b), (a, b), grid)
         numpy.testing.assert_allclose(found, a @ b, rtol=1e-12, atol=1e-13)
+
+
+#: Functions of arrays of float32, int32, uint8, bool and float16.
+MIXED = {
+    "whole numbers and floats": lambda f, i, u, b, h: (f * i, f + u, i / 2, np.sqrt(np.abs(i)), 2**f),
+    "whole numbers": lambda f, i, u, b, h: (i // 3, i % 3, i * i - u, -i, i << 2, ~u, u & 3, u - 200,
+                                            np.maximum(u, 100)),
+    "sums of small integers": lambda f, i, u, b, h: (np.sum(u, axis=0), np.sum(u * 3, axis=1), np.max(u),
+                                                     np.mean(i, axis=1)),
+    "booleans": lambda f, i, u, b, h: (np.sum(b, axis=0), np.any(b, axis=1), np.all(b), np.where(b, f, 0) * 2),
+    "halves": lambda f, i, u, b, h: (np.sum(h, axis=1), np.max(h, axis=0), np.exp(h) * h + 1, np.tanh(h) * f),
+    "casts": lambda f, i, u, b, h: ((f * 100).astype("int32") * 2, f.astype("bool"), (f > 0).astype("float32") * f,
+                                    u.astype("uint64") // 5, f.astype("float16"), (f * 9 + 99).astype("uint8")),
+    "constants": lambda f, i, u, b, h: (f**3, np.abs(f) ** -1.5, f % 2, 1 / f, f / 3 + 0.1, np.sign(f),
+                                        np.clip(f, -1, 0.5)),
+    "quotients of one": lambda f, i, u, b, h: np.reciprocal(1 + f * f) * f,
+    "places": lambda f, i, u, b, h: (np.argmax(f, axis=1) * 2, f[np.abs(i[:, 0]) % 4], f[:, [0, 4, 0]] * 2),
+    "products": lambda f, i, u, b, h: (i @ i.T, f @ f.T + 1, np.cumsum(i, axis=1)),
+    "large angles": lambda f, i, u, b, h: (np.sin(f * 1e4), np.cos(f * 1e7), np.tan(f * 30), np.sin(f * 1e30)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.usefixtures("small_blocks")
+def test_dtypes(rng, name):
+    """Arithmetic of several dtypes has those of the CPU's kernels, inside as well: float32 is never a float64."""
+    arguments = [rng.normal(size=(4, 5)).astype("float32"), rng.integers(-5, 6, (4, 5)).astype("int32"),
+                 rng.integers(0, 255, (4, 5)).astype("uint8"), rng.random((4, 5)) > 0.5,
+                 rng.normal(size=(4, 5)).astype("float16")]  # fmt: skip
+    for found, expected in zip(run(traced(MIXED[name], *arguments), arguments), on_the_cpu(MIXED[name], *arguments),
+                               strict=True):  # fmt: skip
+        assert found.dtype == expected.dtype
+        close = 0 if found.dtype.kind != "f" else 16 * numpy.finfo(found.dtype).eps
+        numpy.testing.assert_allclose(found.astype("float64"), expected.astype("float64"), rtol=close, atol=close)
