@@ -233,7 +233,7 @@ def _quotient_and_rest(builder, signed, a, b):
 
 
 def _float_rest(builder, a, b):
-    """(fmod(a, b) with the sign of b, whether that moved it)."""
+    """(fmod(a, b) with the sign of b, fmod(a, b), whether that moved it)."""
     from llvmlite import ir
 
     zero = ir.Constant(a.type, 0.0)
@@ -242,7 +242,7 @@ def _float_rest(builder, a, b):
     moved = builder.and_(builder.fcmp_ordered("!=", r, zero), differ)
     signed_zero = builder.call(_function(builder, "llvm.copysign", a.type, 2), [r, b])
     exact = builder.select(builder.fcmp_ordered("==", r, zero), signed_zero, r)
-    return builder.select(moved, builder.fadd(r, b), exact), moved
+    return builder.select(moved, builder.fadd(r, b), exact), r, moved
 
 
 @Intrinsic
@@ -268,8 +268,9 @@ def c_floor_divide():
 
         zero, one = ir.Constant(a.type, 0.0), ir.Constant(a.type, 1.0)
         plain = builder.fdiv(a, b)
-        rest, _ = _float_rest(builder, a, b)
+        _, rest, moved = _float_rest(builder, a, b)
         q = builder.fdiv(builder.fsub(a, rest), b)
+        q = builder.select(moved, builder.fsub(q, one), q)
         f = builder.call(builder.module.declare_intrinsic("llvm.floor", [a.type]), [q])
         near = builder.fcmp_ordered(">", builder.fsub(q, f), ir.Constant(a.type, 0.5))
         f = builder.select(near, builder.fadd(f, one), f)

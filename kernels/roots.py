@@ -105,7 +105,7 @@ def hypot_vjp(g, x1, x2, y):
     return g * (x1 / radius), g * (x2 / radius)
 
 
-@elementwise(numpy.reciprocal, expression="1.0 / {0}", cost=4)
+@elementwise(numpy.reciprocal, cost=4)
 def reciprocal(x):
     """1 / x."""
     return 1.0 / x

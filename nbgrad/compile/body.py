@@ -10,6 +10,7 @@ from nbgrad.compile.indexed import is_gather
 from nbgrad.compile.nest import load_key
 from nbgrad.compile.reductions import start_of
 from nbgrad.compile.source import APART, OUTPUT_SCOPES, name_of, register
+from nbgrad.shapes import size
 
 #: Cost of finding out the arguments of a primitive up to which a loop looks whether they are near.
 NEAR_COST = 8
@@ -43,6 +44,12 @@ class Body:
         self.first_scope, self.own, self.gathers, self.base = 0, {}, False, {}
         self.split_words, self.flat = None, False
         self.near = self.apart = frozenset()
+
+    @property
+    def flops(self):
+        """Operations of all elements, about."""
+        each = sum(n.primitive.cost for n in (*self.nest.values, *(o.node for o in self.nest.results)))
+        return each * size(self.nest.extents)
 
     # ------------------------------------------------------------ declarations
 
@@ -276,8 +283,8 @@ class Body:
         if moves:
             return place[pointer], f"{near} * {pointer}_step + "
         if (pointer, "row") not in names:
-            self.writer.line(f"{pointer}_i = {near}")
-            self.writer.line(f"{pointer}_at = at({place[pointer]}, {pointer}_i * {pointer}_step)")
+            self.writer.line(f"{pointer}_index = {near}")
+            self.writer.line(f"{pointer}_at = at({place[pointer]}, {pointer}_index * {pointer}_step)")
             names[pointer, "row"] = f"{pointer}_at", False
         return f"{pointer}_at", ""
 

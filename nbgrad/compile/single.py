@@ -29,7 +29,8 @@ LONG_SUM = '''def kernel(args, start, stop):
 class Singles:
     """The part of `nbgrad.compile.lower.Lowering` that is about such nodes."""
 
-    _assembly, _columns, _most_parts, _sum_text = Assembly, staticmethod(columns), MOST_PARTS, LONG_SUM
+    _assembly: type = Assembly
+    _columns, _most_parts, _sum_text = staticmethod(columns), MOST_PARTS, LONG_SUM
 
     def _single(self, node, group):
         handler = _SINGLE.get(node.primitive.name)

@@ -66,15 +66,16 @@ def _parsed(function):
     return found
 
 
-def kernel(source, functions, symbol):
+def kernel(source, functions, symbol, target="cpu"):
     """LLVM IR of an emitted kernel, exported as ``void symbol(int64*, int64, int64)``.
 
-    `functions` maps names in the source to (Python function, dtype name).
+    `functions` maps names in the source to (Python function, dtype name); `target` is ``"cpu"`` or ``"cuda"``.
     """
     definition = ast.parse(source).body[0]
     module, builder, arguments = _module(
         symbol, ir.VoidType(), [ir.IntType(64).as_pointer(), ir.IntType(64), ir.IntType(64)]
     )
+    module.nbgrad_target = target
     args, start, stop = arguments
     given = {"args": Value(words.POINTERS["int64"], args), "start": Value(INT64, start), "stop": Value(INT64, stop)}
     _Scope(builder, definition, "int64", functions, {}).run(given)
@@ -418,12 +419,15 @@ class _Scope:
         if isinstance(target, Word):
             return self._word(words.find(target.name), arguments)
         if isinstance(target, Primitive):
-            return call_text(self.builder, target.text(self.dtype), self.dtype, arguments)
+            return call_text(self.builder, self._text_of(target), self.dtype, arguments)
         if hasattr(target, "emission"):
             return self._emitted(target.emission(), arguments)
         if isinstance(target, python_types.FunctionType):
             return call_text(self.builder, target, self.dtype, arguments)
         raise Unsupported(f"a call of {name}")
+
+    def _text_of(self, primitive):
+        return primitive.text(self.dtype, getattr(self.builder.module, "nbgrad_target", "cpu"))
 
     def _expanded(self, name, text, dtype, arguments):
         return call_text(self.builder, text, dtype, arguments)
@@ -460,11 +464,11 @@ class _Scope:
         raw = []
         for k, a in enumerate(arguments):
             if isinstance(a, Tuple):
-                own = kinds[0].element if k == getattr(word, "element", None) else None
+                own = kinds[0].element if k == words.ELEMENT.get(word.__name__) else None
                 raw.append([(v if own is None else self._cast(v, own)).ir for v in a])
-            elif k == getattr(word, "element", None):
+            elif k == words.ELEMENT.get(word.__name__):
                 raw.append(self._cast(a, kinds[0].element).ir)
-            elif k in getattr(word, "literals", ()):
+            elif k in words.LITERALS.get(word.__name__, ()):
                 raw.append(a)
             elif (
                 isinstance(a.kind, Kind)

@@ -8,6 +8,8 @@ An output may therefore never share memory with anything else in its launch.
 Each word is a pair: the kind of its result, and the code that it stands for.
 """
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from nbgrad.compile.source import OUTPUT_SCOPES
@@ -219,13 +221,14 @@ def call_address(builder, kinds, address, values):
 
 
 #: What words are called, and families of them that are called with the name of a dtype behind theirs.
-WORDS = {
+WORDS: dict[str, Callable] = {
     f.__name__: f
     for f in (load, load_own, store, at, word, to_float16, add_fast, multiply_fast, larger, smaller, call_address)
 }  # fmt: skip
-#: Of a word the numbers of its arguments that are literals, and of the one that becomes what its pointer points to.
-store.literals, store.element, load_own.literals = (3,), 2, (2,)
-FAMILIES = {"pointer_": pointer_of, "number_": number_of}
+FAMILIES: dict[str, Callable] = {"pointer_": pointer_of, "number_": number_of}
+#: Of words the numbers of their arguments that are literals, and of the one that becomes what the pointer points to.
+LITERALS: dict[str, tuple[int, ...]] = {"store": (3,), "load_own": (2,)}
+ELEMENT = {"store": 2}
 
 
 def find(name):

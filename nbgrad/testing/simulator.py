@@ -71,7 +71,7 @@ class Code:
         if self._kernel is None:
             definition = ast.parse(self.source).body[0]
             namespace = {"__builtins__": __builtins__, **_named(definition)}
-            namespace.update({name: text(p.text(dtype), dtype) for name, (p, dtype) in self.names.items()})
+            namespace.update({name: text(p.text(dtype, "cuda"), dtype) for name, (p, dtype) in self.names.items()})
             self._kernel = _defined(definition, namespace, "int64", "<emitted kernel>")
         return self._kernel
 
@@ -667,7 +667,7 @@ def _typed(value, dtype):
     if isinstance(value, Word):
         return _WORDS[value.name]
     if isinstance(value, Primitive):
-        return text(value.text(dtype), dtype)
+        return text(value.text(dtype, "cuda"), dtype)
     if hasattr(value, "emission"):
         return _intrinsic(value)
     if isinstance(value, types.FunctionType):

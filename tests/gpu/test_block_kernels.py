@@ -284,7 +284,11 @@ BARRIERS = {
     "nests of rows": (lambda x: np.max(x, axis=1, keepdims=True) - x, ((9, 300),), {1, 2}),
     "products": (np.matmul, ((70, 40), (40, 90)), {0, 1}),
     "scatter": (lambda x: indexing.scatter_add(np.zeros(9), numpy.arange(700) % 9, x, axis=0), ((700,),), {1}),
-    "factors": (lambda x: linalg.cholesky(x @ x.T + 20 * np.eye(40)), ((40, 40),), {1, 2, 3, 4}),  # and one between matrices
+    "factors": (
+        lambda x: linalg.cholesky(x @ x.T + 20 * np.eye(40)),
+        ((40, 40),),
+        {1, 2, 3, 4},
+    ),  # and one between matrices
 }
 
 

@@ -76,7 +76,7 @@ def test_values(driver, a, name, dtype):
     near(jitted, expected)
 
 
-@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "gather"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.filterwarnings("ignore::nbgrad.HostFallbackWarning")
 def test_gradients(driver, a, name):
     """By each of the ways to one."""

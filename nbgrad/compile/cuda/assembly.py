@@ -10,7 +10,7 @@ class GridAssembly:
     before: u; then u[1:-1, 1:-1] += a; then u[2:, 1:-1] += b    after: for each element the sum of what is there
     """
 
-    block, per_block, blocks, parts = None, None, None, 1
+    block, per_block, blocks, parts, flops = None, None, None, 1, 0
 
     def __init__(self, whole, dtype, below, number, parts, accumulate, title):
         self.words, self.names, self.split_words, self.nest, w = Words(), {}, None, None, Writer()

@@ -61,8 +61,8 @@ class Code:
 class CudaLowering(Lowering):
     """A simplified graph on its way to launches of CUDA kernels."""
 
-    _assembly, _columns, _most_parts = GridAssembly, staticmethod(lambda whole, parts: None), 16
-    _sum_text = SUM
+    _assembly: type = GridAssembly
+    _columns, _most_parts, _sum_text = staticmethod(lambda whole, parts: None), 16, SUM
 
     def _units(self):
         import nbgrad.kernels.cuda  # noqa: F401 - the texts of array primitives, which nothing else needs
@@ -113,7 +113,8 @@ class CudaLowering(Lowering):
         w.line("barrier()")
         self._text(launch, w, block)
         launch.block, launch.per_block = BLOCK, 1
-        self._add(launch, reads, writes, total, total, shapes.size(node.shape))
+        launch.flops = 2 * shapes.size(node.shape) * node.shape[-1]
+        self._add(launch, reads, writes, total, total, sum(shapes.size(v.shape) for v in (*reads, *writes)))
 
     def _array_kernel(self, node, extents, total, work):
         """The text for a CPU, a thread for each unit: there are many."""
@@ -145,7 +146,7 @@ class CudaLowering(Lowering):
         launch = Launch("matmul")
         launch.source, launch.words = product.source, product.words
         launch.code = self._code(product.source, {})
-        launch.block, launch.per_block = product.block, product.per_block
+        launch.block, launch.per_block, launch.flops = product.block, product.per_block, 2 * product.cost
         self._add(launch, [a, b], [out, *product.partials], product.total, product.total, product.cost)
 
     def _kernel(self, loops, plan, domain, title):
@@ -171,11 +172,11 @@ class CudaLowering(Lowering):
             offsets = [view.offset for index, view, _ in launch.words.addresses if index in kernel.aligned]
             launch.words.values[kernel.wide] = int(all(offset % kernel.width == 0 for offset in offsets))
         launch.cost = max(kernel.rows, 1) * max(kernel.inner, 1)
-        launch.blocks = kernel.blocks
+        launch.blocks, launch.flops = kernel.blocks, kernel.flops
         if kernel.parts > 1 or kernel.blocks:
             partials = {}
             for k, (index, view, role) in enumerate(launch.words.addresses):
-                if role == "partial":
+                if role == "partial" and (not kernel.blocks or index in kernel.gathered):
                     buffer = Buffer("arena", view.origin.dtype, view.origin.size * kernel.parts)
                     partials[index] = buffer
                     launch.words.addresses[k] = index, View(buffer, 0, (), ()), role

@@ -49,7 +49,7 @@ def module(source, functions, symbol):
     functions : dict
         What the source calls besides words: name -> (Python function, dtype name).
     """
-    text = str(translate.kernel(source, functions, symbol))
+    text = str(translate.kernel(source, functions, symbol, "cuda"))
     text = re.sub(r'target triple = "[^"]*"', 'target triple = "nvptx64-nvidia-cuda"', text)
     text = re.sub(r'target datalayout = "[^"]*"', f'target datalayout = "{LAYOUT}"', text)
     text = re.sub(r"fneg (double|float|half) ", r"fsub \1 -0.0, ", text)  # there is no fneg in its LLVM

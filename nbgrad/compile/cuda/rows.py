@@ -124,6 +124,7 @@ class RowsKernel:
     def __init__(self, parts, plan, rows, length, counter, title):
         self.words, self.names, self.writer = Words(), {}, Writer()
         self.split_words, self.nest, self.rows, w = None, None, rows, self.writer
+        self.gathered = set()
         self.inner = sum(size(nest.extents) for nest, _, _ in parts) // max(rows, 1)
         across = any(gathers and any(nest.reduced) for nest, _, gathers in parts)
         team, self.block = (BLOCK, BLOCK) if across else team_of(length, rows)
@@ -139,14 +140,17 @@ class RowsKernel:
         for k, (nest, domain, gathers) in enumerate(parts):
             body = _Part(nest, plan, domain, f"_{k}_", self)
             body.first_scope, body.own, body.gathers, body.first_shared = scope, own, gathers, memory
+            known = len(self.words.addresses)
             body.declare()
             if gathers:
+                self.gathered.update(index for index, _, role in self.words.addresses[known:] if role == "partial")
                 body.start_gathering()
             for n, operand in enumerate((*nest.stores, *nest.results)):
                 own = {**own, operand.node: min(scope + n, OUTPUT_SCOPES - 1)}
             scope += len(nest.stores) + len(nest.results)
             memory += len(nest.results)
             bodies.append(body)
+        self.flops = sum(body.flops for body in bodies)
         w.open("for base in range(start + block() * per, stop, blocks() * per):")
         w.line("row = base + lane() // team")
         w.line("live = row < stop")

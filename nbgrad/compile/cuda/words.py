@@ -4,6 +4,8 @@ They join those of `nbgrad.compile.words`.  Blocks have one dimension, in multip
 values.  Source of the instructions: NVVM IR specification 2.0, sections on barriers, shuffles and memory spaces.
 """
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from nbgrad.compile import words
@@ -135,7 +137,6 @@ def shared_of(name):
         first = builder.gep(memory, [zero, zero])
         return pointer, builder.addrspacecast(first, pointer.ir)
 
-    shared.literals = (0, 1)
     return shared
 
 
@@ -181,11 +182,11 @@ def write(builder, kinds, pointer, index, value):
     return VOID, None
 
 
-write.element, element.element, shared_as.literals = 2, 1, (1, 2)
-load_wide.literals, store_wide.literals, store_wide.element = (2, 3), (3,), 2
-words.WORDS.update({
-    f.__name__: f
-    for f in (lane, lanes, block, blocks, thread, threads, barrier, fence, take_number, partner, ballot, count_bits,
-              element, shared_as, load_wide, store_wide, read, write)
-})  # fmt: skip
+_OWN: tuple[Callable, ...] = (
+    lane, lanes, block, blocks, thread, threads, barrier, fence, take_number, partner, ballot, count_bits, element,
+    shared_as, load_wide, store_wide, read, write,
+)  # fmt: skip
+words.WORDS.update({f.__name__: f for f in _OWN})
 words.FAMILIES["shared_"] = shared_of
+words.LITERALS.update(shared=(0, 1), shared_as=(1, 2), load_wide=(2, 3), store_wide=(3,))
+words.ELEMENT.update(write=2, element=1, store_wide=2)
