@@ -51,6 +51,13 @@ class Body:
         each = sum(n.primitive.cost for n in (*self.nest.values, *(o.node for o in self.nest.results)))
         return each * size(self.nest.extents)
 
+    def operands(self):
+        """Names of the pointers with their operands."""
+        prefix, nest = self.prefix, self.nest
+        yield from ((self.pointer[key], o) for key, o in nest.loads.items())
+        yield from ((f"y{prefix}{k}", o) for k, o in enumerate(nest.stores))
+        yield from ((f"r{prefix}{k}", o) for k, o in enumerate(nest.results))
+
     # ------------------------------------------------------------ declarations
 
     def around(self, pointer, around):

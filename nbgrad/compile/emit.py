@@ -34,13 +34,6 @@ class Loops(Body):
         self.rows = size(nest.extents[:-1]) if rank >= 2 else size(nest.extents)
         self.inner = nest.extents[-1] if rank >= 2 else 1
 
-    def operands(self):
-        """Names of the pointers with their operands."""
-        prefix, nest = self.prefix, self.nest
-        yield from ((self.pointer[key], o) for key, o in nest.loads.items())
-        yield from ((f"y{prefix}{k}", o) for k, o in enumerate(nest.stores))
-        yield from ((f"r{prefix}{k}", o) for k, o in enumerate(nest.results))
-
     def rows_of_block(self):
         """Rows `top` to `bottom` of a nest whose kept axes are those of the rows."""
         nest, w = self.nest, self.writer

@@ -70,7 +70,12 @@ class CudaLowering(Lowering):
         return in_rows(self.plan)
 
     def _rows(self, unit, readers):
-        parts, reads, writes, names = [], [], [], []
+        parts, reads, writes, names, scratch = [], [], [], [], {}
+        for node, within in unit.made.items():
+            alone = node not in self.plan.inside and readers.get(node) == {unit}
+            if within and self.plan.stored[node] and node not in self.buffers and alone:
+                scratch[node] = unit.length
+                self.buffers[node] = Buffer("arena", node.dtype, unit.length)
         for group in unit.groups:
             loops = nest.build(group, self.plan, self.plan.sources.__getitem__, unit.inner(group))
             parts.append((loops, group.domain, unit.gathers(group)))
@@ -78,7 +83,9 @@ class CudaLowering(Lowering):
             writes += [o.view.origin for o in (*loops.stores, *loops.results)]
             names += [n.primitive.name for n in (*loops.values, *group.reductions)]
         launch = Launch("_".join(shortened(names)))
-        kernel = RowsKernel(parts, self.plan, unit.rows, unit.length, self._counter(), launch.name)
+        kernel = RowsKernel(parts, self.plan, scratch, unit.rows, unit.length, self._counter(), launch.name)
+        for node in scratch:
+            self.buffers[node].size *= kernel.teams
         self._finish(launch, kernel, reads, writes)
 
     def _assembled(self, node, base, parts, accumulate=False):

@@ -13,6 +13,8 @@ from nbgrad.shapes import size
 
 #: Blocks of a launch that adds up over rows: each has parts of its own of the sums.
 MOST_BLOCKS = 512
+#: Teams of a launch that have memory for a row each.
+TEAMS = 4096
 
 
 class _Part(Teams):
@@ -116,12 +118,14 @@ class RowsKernel:
     Parameters
     ----------
     parts : list of (Nest, domain, whether its reductions are over the rows)
+    scratch : dict
+        Node -> elements of a row, for what no other launch reads: each team has memory for one row of it.
     rows, length : int
         Number of rows, and elements of one.
     counter : View
     """
 
-    def __init__(self, parts, plan, rows, length, counter, title):
+    def __init__(self, parts, plan, scratch, rows, length, counter, title):
         self.words, self.names, self.writer = Words(), {}, Writer()
         self.split_words, self.nest, self.rows, w = None, None, rows, self.writer
         self.gathered = set()
@@ -132,16 +136,24 @@ class RowsKernel:
         needed = -(-rows // self.per_block)
         self.parts = min(needed, MOST_BLOCKS) if any(gathers for _, _, gathers in parts) else 1
         self.blocks = self.parts if any(gathers for _, _, gathers in parts) else None
+        if scratch and self.blocks is None:
+            self.blocks = min(needed, TEAMS // self.per_block)
+        self.teams = (self.blocks or 0) * self.per_block
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
         w.line(f"team = word(args, {self.words.add(team)})")
         w.line("per, member = lanes() // team, lane() % team")
-        bodies, own, scope, memory = [], {}, 0, 1
+        bodies, own, scope, memory, moved = [], {}, 0, 1, []
         for k, (nest, domain, gathers) in enumerate(parts):
             body = _Part(nest, plan, domain, f"_{k}_", self)
             body.first_scope, body.own, body.gathers, body.first_shared = scope, own, gathers, memory
             known = len(self.words.addresses)
             body.declare()
+            for name, operand in body.operands():
+                if operand.view.origin in scratch:
+                    w.line(f"{name}_length = word(args, {self.words.add(scratch[operand.view.origin])})")
+                    moved.append(name)
+                    body.base[name] = f"{name}_here"
             if gathers:
                 self.gathered.update(index for index, _, role in self.words.addresses[known:] if role == "partial")
                 body.start_gathering()
@@ -155,6 +167,8 @@ class RowsKernel:
         w.line("row = base + lane() // team")
         w.line("live = row < stop")
         w.line("row = min(row, stop - 1)")
+        for name in moved:
+            w.line(f"{name}_here = at({name}, (block() * per + lane() // team - row) * {name}_length)")
         for body in bodies:
             body.row()
             if body is not bodies[-1]:  # what comes after that is about other rows
