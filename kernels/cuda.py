@@ -117,12 +117,12 @@ def cholesky_pullback_block(factor, cotangent, out, n, unit):
 
 
 @solve.block_kernel(equations, stacked=True)
-def solve_block(a, b, out, scratch, n, columns, unit):
+def solve_block(a, b, out, scratch, n, columns, a_step, a_row, a_column, b_step, b_row, b_column, unit):
     first, target = unit * n * n, unit * n * columns
     for at in range(lane(), n * n, lanes()):
-        put_at(scratch, first + at, get(a, first + at))
+        put_at(scratch, first + at, get(a, unit * a_step + at // n * a_row + at % n * a_column))
     for at in range(lane(), n * columns, lanes()):
-        put_at(out, target + at, get(b, target + at))
+        put_at(out, target + at, get(b, unit * b_step + at // columns * b_row + at % columns * b_column))
     pivot = shared_int64(1, 0)
     barrier()
     for k in range(n):
@@ -172,25 +172,26 @@ def solve_block(a, b, out, scratch, n, columns, unit):
 
 
 @solve_triangular.block_kernel(triangular, stacked=True)
-def solve_triangular_block(a, b, out, n, columns, lower, transposed, unit):
-    first, target = unit * n * n, unit * n * columns
+def solve_triangular_block(
+    a, b, out, n, columns, lower, transposed, a_step, a_row, a_column, b_step, b_row, b_column, unit
+):
+    matrix, target = unit * a_step, unit * n * columns
     for at in range(lane(), n * columns, lanes()):
-        put_at(out, target + at, get(b, target + at))
+        put_at(out, target + at, get(b, unit * b_step + at // columns * b_row + at % columns * b_column))
     barrier()
     for step in range(n):
         row, low = n - 1 - step, 0
         if lower != transposed:
             row, low = step, step + 1
         for j in range(lane(), columns, lanes()):
-            put_at(
-                out, target + row * columns + j, get(out, target + row * columns + j) / get(a, first + row * n + row)
-            )
+            own = target + row * columns + j
+            put_at(out, own, get(out, own) / get(a, matrix + row * a_row + row * a_column))
         barrier()
         for at in range(lane(), (n - 1 - step) * columns, lanes()):
             i, j = low + at // columns, at % columns
-            place = first + i * n + row
+            place = matrix + i * a_row + row * a_column
             if transposed == 1:
-                place = first + row * n + i
+                place = matrix + row * a_row + i * a_column
             own = target + i * columns + j
             put_at(out, own, get(out, own) - get(a, place) * get(out, target + row * columns + j))
         barrier()

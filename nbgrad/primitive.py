@@ -120,7 +120,8 @@ class Primitive:
         The text is ``kernel(*inputs, out, *extents, unit)``, all operands contiguous, and the layout
         ``layout(node) -> (extents, units, elements of scratch memory for a unit)``; where that is not 0, the text has a
         pointer to it behind `out`.  Where the layout is None the primitive is computed on the host.  Operands that are
-        `stacked` matrices are broadcast to the leading axes of the result.
+        `stacked` matrices are read where they are, broadcast to the leading axes of the result: behind the other
+        integers are for each input its strides, from matrix to matrix, between rows and between columns.
         """
 
         def declare(kernel):

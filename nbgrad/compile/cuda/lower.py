@@ -109,8 +109,11 @@ class CudaLowering(Lowering):
 
     def _block_kernel(self, node, block, extents, total, scratch):
         """A launch of a text that blocks of threads do together, one unit each after the other."""
-        lead = node.shape[:-2]
-        reads = [self._contiguous(x, (*lead, *x.shape[-2:]) if block.stacked else None) for x in node.inputs]
+        if block.stacked:
+            reads = [self._stack(x, node.shape[:-2]) for x in node.inputs]
+            extents = (*extents, *(s for view in reads for s in _stack_strides(view)))
+        else:
+            reads = [self._contiguous(x) for x in node.inputs]
         writes = [self._whole(node)]
         if scratch:
             writes.append(contiguous(Buffer("arena", node.dtype, max(total, 1) * scratch), (max(total, 1) * scratch,)))
@@ -122,6 +125,15 @@ class CudaLowering(Lowering):
         launch.block, launch.per_block = BLOCK, 1
         launch.flops = 2 * shapes.size(node.shape) * node.shape[-1]
         self._add(launch, reads, writes, total, total, sum(shapes.size(v.shape) for v in (*reads, *writes)))
+
+    def _stack(self, x, lead):
+        """A stack of matrices as it is, broadcast to leading axes, if one stride leads from each to the next."""
+        shape = (*lead, *x.shape[-2:])
+        if not graph.is_constant(self._origin(x)):
+            view = self._view(x).broadcast(shape)
+            if _stack_strides(view) is not None:
+                return view
+        return self._contiguous(x, shape)
 
     def _array_kernel(self, node, extents, total, work):
         """The text for a CPU, a thread for each unit: there are many."""
@@ -190,3 +202,9 @@ class CudaLowering(Lowering):
             launch.writes += partials.values()
         if launch.total:
             self.launches.append(launch)
+
+
+def _stack_strides(view):
+    """(stride from matrix to matrix, between rows, between columns) of a stack; None where there is no one stride."""
+    merged = view.reshaped((shapes.size(view.shape[:-2]), *view.shape[-2:]))
+    return None if merged is None else merged.strides
