@@ -123,7 +123,8 @@ class CudaLowering(Lowering):
         w.line("barrier()")
         self._text(launch, w, block)
         launch.block, launch.per_block = BLOCK, 1
-        launch.flops = 2 * shapes.size(node.shape) * node.shape[-1]
+        steps = 1 if "axis" in dict(node.attrs) else extents[0]  # along an axis, or for each row of a matrix
+        launch.flops = 2 * steps * sum(shapes.size(v.shape) for v in reads)
         self._add(launch, reads, writes, total, total, sum(shapes.size(v.shape) for v in (*reads, *writes)))
 
     def _stack(self, x, lead):
