@@ -4,6 +4,8 @@ Angles are reduced to [-pi/4, pi/4] with their quadrant: small ones by subtracti
 of three floats (Cody & Waite), huge ones by multiplying with just the bits of 2/pi that matter (Payne & Hanek 1983).
 """
 
+import math
+
 import numpy
 
 from nbgrad.kernels._intrinsics import (
@@ -223,6 +225,11 @@ def sin_of_float32(x):
     return sin_in_double(x)
 
 
+@sin.float32_on_cuda
+def sin_by_libdevice(x):
+    return math.sin(x)
+
+
 sin.within(FAR, float64=sin_near, float32=sin_near_of_float32)
 
 
@@ -247,6 +254,11 @@ def cos_in_double():
 @cos.float32
 def cos_of_float32(x):
     return cos_in_double(x)
+
+
+@cos.float32_on_cuda
+def cos_by_libdevice(x):
+    return math.cos(x)
 
 
 cos.within(FAR, float64=cos_near, float32=cos_near_of_float32)
@@ -283,6 +295,11 @@ def tan_in_double():
 @tan.float32
 def tan_of_float32(x):
     return tan_in_double(x)
+
+
+@tan.float32_on_cuda
+def tan_by_libdevice(x):
+    return math.sin(x) / math.cos(x)
 
 
 @tan.vjp

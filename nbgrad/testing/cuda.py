@@ -28,8 +28,39 @@ from nbgrad.testing.fibres import YIELD, Fibres
 GUARD = 256
 
 #: What NVVM's intrinsics of one float are called for any machine; without an entry here a kernel is refused.
-_NVVM = {"fabs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "sqrt.rn": "sqrt"}
+_NVVM = {"fabs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "sqrt.rn": "sqrt",
+         "fma.rn": "fma"}  # fmt: skip
 
+#: What others mean, which no intrinsic does.
+_OWN = {
+    "f2i.rn": """declare float @llvm.rint.f32(float)
+define internal i32 @nbgrad_f2i.rn(float %x) {
+  %n = call float @llvm.rint.f32(float %x)
+  %i = call i32 @llvm.fptosi.sat.i32.f32(float %n)
+  ret i32 %i
+}
+declare i32 @llvm.fptosi.sat.i32.f32(float)""",
+    "mul.rn.f": """define internal float @nbgrad_mul.rn.f(float %x, float %y) {
+  %z = fmul float %x, %y
+  ret float %z
+}""",
+}
+#: a * b + c of 32-bit integers as (low, high), for which libdevice has two instructions of its own.
+_MULTIPLY_ADD = """
+define internal { i32, i32 } @nbgrad_multiply_add(i32 %a, i32 %b, i32 %c) {
+  %x = zext i32 %a to i64
+  %y = zext i32 %b to i64
+  %z = zext i32 %c to i64
+  %m = mul i64 %x, %y
+  %s = add i64 %m, %z
+  %l = trunc i64 %s to i32
+  %t = lshr i64 %s, 32
+  %h = trunc i64 %t to i32
+  %p = insertvalue { i32, i32 } undef, i32 %l, 0
+  %q = insertvalue { i32, i32 } %p, i32 %h, 1
+  ret { i32, i32 } %q
+}
+"""
 #: Threads of a block at most.
 MOST_THREADS = 1024
 _GRID = ("tid", "ntid", "ctaid", "nctaid")
@@ -206,6 +237,14 @@ def _library_text():
         return f"@llvm.{_NVVM[match[1]]}.{ {'d': 'f64', 'f': 'f32'}.get(match[2], match[2]) }"
 
     text = re.sub(rf"@llvm\.nvvm\.({known})(?:\.ftz)?\.(f64|f32|d|f)\b", plain, text)
+    text, found = re.subn(
+        r'asm (?:sideeffect )?"[^"]*mad\.lo\.cc\.u32[^"]*", "[^"]*"', "@nbgrad_multiply_add", text
+    )  # fmt: skip
+    text += _MULTIPLY_ADD if found else ""
+    for name, definition in _OWN.items():
+        if f"@llvm.nvvm.{name}(" in text:
+            text = re.sub(rf"^declare [^\n]*@llvm\.nvvm\.{re.escape(name)}\([^\n]*$", definition, text, flags=re.M)
+            text = text.replace(f"@llvm.nvvm.{name}(", f"@nbgrad_{name}(")
     declared, lines = set(), []
     for line in text.split("\n"):
         name = re.match(r"declare [^@]*@([\w.]+)\(", line)

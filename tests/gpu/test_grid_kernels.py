@@ -14,6 +14,8 @@ from nbgrad.testing.cuda import lowered
 
 pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
 
+#: Errors allowed where NVIDIA's library computes what the CPU does in float64.
+LIBDEVICE = {("tan", "float32"): 4}
 COPIES = {
     "reshape", "transpose", "broadcast_to", "slice_", "take", "concatenate", "embed", "set_slice", "add_slices",
 }  # fmt: skip
@@ -29,7 +31,7 @@ def test_values(row, dtype):
     expected = numpy.asarray(ng.jit(row.primitive)(*arguments))
     assert found.dtype == expected.dtype
     if found.dtype.kind == "f" and numpy.dtype(dtype).kind == "f":
-        assert_near(found, exact(row, arguments), row.ulp, row.name)
+        assert_near(found, exact(row, arguments), LIBDEVICE.get((row.name, dtype), row.ulp), row.name)
     else:
         numpy.testing.assert_array_equal(found, expected)
 

@@ -24,6 +24,9 @@ REGISTERS, SHARED = 128, 48 << 10
 #: Instructions of float64: arithmetic, conversion, and the seeds of quotients and roots.
 DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX)|F2F.*F64|[FI]2[FI].*F64|MUFU.*64H")
 
+#: Kernels of float32 in which NVIDIA's library reduces arguments beyond 1e5 by way of a few instructions of float64.
+FAR = dict.fromkeys(("sin", "cos", "tan"), {"I2F.F64.S64", "DMUL", "F2F.F32.F64"})
+
 _seen = {}
 
 
@@ -42,7 +45,7 @@ def assert_it_fits(low, single=False):
             assert made["shared"] <= SHARED, (launch.name, number, made)
             if look:
                 assert not any(re.match("LDL|STL", i) for i in made["instructions"]), (launch.name, number)
-                assert not doubles(made), (launch.name, number, doubles(made))
+                assert set(doubles(made)) <= FAR.get(launch.name, set()), (launch.name, number, doubles(made))
 
 
 def doubles(made):
@@ -98,7 +101,8 @@ def test_neighbouring_threads_have_neighbouring_elements(rng):
     (launch,) = lowered(lambda x: x[:, ::-1] * 2, x).launches
     assert "for e in range(start + thread(), stop, threads()):" in launch.source
     (launch,) = lowered(lambda x: np.sum(x, axis=1), x).launches
-    assert "range(low + member, high, 64 * team)" in launch.source.replace("CHUNK", "64").replace(" + chunk", "")
+    assert "for chunk in range(low + member, high, 64 * team):" in launch.source
+    assert "for i in range(chunk, min(chunk + 64 * team, high), team):" in launch.source
 
 
 def test_products_are_fused_and_in_registers():
