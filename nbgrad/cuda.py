@@ -11,8 +11,8 @@ from nbgrad.runtime.cuda.pool import MemoryInfo
 from nbgrad.runtime.cuda.streams import Stream
 
 __all__ = [
-    "Graph", "MemoryInfo", "Stream", "current_stream", "device_count", "free_cached", "is_available", "memory_info",
-    "stream", "synchronize", "why_not_available",
+    "Graph", "MemoryInfo", "Stream", "current_stream", "device_count", "device_function", "free_cached", "is_available",
+    "memory_info", "stream", "synchronize", "why_not_available",
 ]  # fmt: skip
 
 
@@ -63,3 +63,70 @@ def free_cached(device=None):
     """Give memory that is kept for later arrays back to the driver; without a device, on all that are in use."""
     for each in [_device.named("free_cached", device)] if device is not None else _device.present():
         each.pool.clear()
+
+
+def device_function(fn, *examples, name=None):
+    """A function of scalars, or its gradient, for calls from CUDA kernels that you write with Numba.
+
+    `fn` is called once, on scalars without a value; what it computes becomes a function with the C ABI.  No GPU and no
+    driver are needed for that.  Numbers that `fn` takes from elsewhere are those of this moment.
+
+    Parameters
+    ----------
+    fn : callable
+        A function of scalars that returns a scalar or nested tuples of them, such as ``ng.grad(f)``; made of
+        elementwise operations.
+    *examples : scalars
+        One for each argument: a Python number, a NumPy scalar or a 0-d array.  Only their dtypes matter.
+    name : str, optional
+        What the function is called by linkers; one that is made from its contents unless given.  Two functions in one
+        kernel must not have the same.
+
+    Returns
+    -------
+    DeviceFunction
+        Its ``declare(architecture="compute_75", lto=True)`` is what kernels call: with several results it returns them
+        as one flat tuple.  ``ptx(architecture)``, ``ltoir(architecture)``, ``ir``, ``symbol`` and ``signature`` are for
+        other ways of linking it.
+
+    Raises
+    ------
+    ArgumentError
+        For what is not a function, examples that are no numbers, and results that are none.
+    ShapeError
+        For examples, results and arrays from elsewhere that are no scalars.
+    DtypeError
+        For float16.
+    KernelError
+        Where `fn` does something that is not elementwise; by ``declare`` and ``signature`` where numba-cuda is not
+        installed, by ``declare``, ``ptx`` and ``ltoir`` where NVIDIA's compiler is not.
+
+    Notes
+    -----
+    Functions were executed on a CPU, and kernels that call them compiled and linked for GPUs from sm_75 to sm_120; none
+    was run on a GPU.
+
+    Examples
+    --------
+    Newton's method for a cube root, with a step for each thread; launching the kernel needs a GPU.
+
+    >>> import nbgrad as ng
+    >>> f = lambda x, y: x**3 - y
+    >>> both = ng.cuda.device_function(ng.value_and_grad(f), 1.0, 2.0, name="cube")
+    >>> both
+    <DeviceFunction cube: (float64, float64) (float64, float64)>
+
+    ::
+
+        value_and_slope = both.declare()
+
+        @numba.cuda.jit
+        def newton(x, y):
+            i = cuda.grid(1)
+            if i < x.size:
+                value, slope = value_and_slope(x[i], y[i])
+                x[i] -= value / slope
+    """
+    from nbgrad.compile.cuda.device_function import made
+
+    return made(fn, examples, name)

@@ -91,6 +91,38 @@ def function(text, count, symbol):
     return module
 
 
+def scalars(source, functions, symbol, parameters, results, target="cpu"):
+    """LLVM IR of an emitted function of scalars, exported as `symbol`, which returns one scalar or several.
+
+    `parameters` and `results` are names of dtypes; the source returns a tuple.  Booleans are passed as bytes, several
+    results as an array where they are of one kind and as a structure otherwise: so Numba takes them, too.
+    """
+    definition = ast.parse(source).body[0]
+    memory = lambda name: ir.IntType(8) if name == "bool" else KINDS[name].ir  # noqa: E731
+    fields = [memory(r) for r in results]
+    alike = all(f == fields[0] for f in fields)
+    several = ir.ArrayType(fields[0], len(fields)) if alike else ir.LiteralStructType(fields)
+    returned = fields[0] if len(fields) == 1 else several
+    module, builder, arguments = _module(symbol, returned, [memory(p) for p in parameters])
+    module.nbgrad_target = target
+    given = {
+        a.arg: Value(KINDS[p], words.in_register(builder, KINDS[p], value))
+        for a, p, value in zip(definition.args.args, parameters, arguments, strict=True)
+    }
+    scope = _Scope(builder, definition, "int64", functions, {})
+    made = scope.run(given)
+    values = [
+        words.in_memory(builder, KINDS[r], scope._cast(v, KINDS[r]).ir) for r, v in zip(results, made, strict=True)
+    ]
+    whole = values[0]
+    if len(values) > 1:
+        whole = ir.Constant(returned, ir.Undefined)
+        for k, value in enumerate(values):
+            whole = builder.insert_value(whole, value, k)
+    builder.ret(whole)
+    return module
+
+
 def _module(symbol, returned, arguments):
     module = ir.Module(symbol)
     outer = ir.Function(module, ir.FunctionType(returned, arguments), symbol)

@@ -83,29 +83,8 @@ class Kernel:
     """
 
     def __init__(self, text, symbol):
-        _initialise()
         portable = _portable(text)
-        module = llvm.parse_assembly(portable)
-        if "@__nv_" in text:
-            module.link_in(_device_library())
-        module.link_in(llvm.parse_assembly(_surroundings(symbol)))
-        for variable in module.global_variables:
-            if variable.name.startswith("nbgrad_shared_"):
-                variable.linkage = "external"  # so that it has an address, and may change while a thread waits
-        for function in module.functions:
-            if not function.is_declaration and function.name not in ("nbgrad_block", "nbgrad_thread"):
-                function.linkage = "internal"
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
-        )
-        module.triple, module.data_layout = llvm.get_process_triple(), str(machine.target_data)
-        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
-        passes.getModulePassManager().run(module, passes)
-        missing = [f.name for f in module.functions if f.is_declaration and f.name.startswith(("llvm.nvvm", "__nv"))]
-        if missing:
-            raise KernelError(f"this kernel cannot run on a CPU: it calls {', '.join(sorted(missing))}")
-        self._engine = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
+        self._engine = executable(text, _surroundings(symbol), ("nbgrad_block", "nbgrad_thread"))
         shape = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self._block = shape(self._engine.get_function_address("nbgrad_block"))
         self._words = {
@@ -149,6 +128,48 @@ class Kernel:
                 self._fibres.run(block, _ordered(block, order))
             else:
                 self._block(table.ctypes.data, start, stop)
+
+
+def executable(text, surroundings, entries):
+    """LLVM's engine with the machine code of NVVM IR for this CPU.
+
+    Parameters
+    ----------
+    text : str
+        NVVM IR.
+    surroundings : str
+        LLVM IR that calls it, or that it calls.
+    entries : tuple of str
+        Functions that are called from outside.
+
+    Raises
+    ------
+    KernelError
+        Where the IR uses what has no counterpart on a CPU.
+    """
+    _initialise()
+    module = llvm.parse_assembly(_portable(text))
+    if "@__nv_" in text:
+        module.link_in(_device_library())
+    module.link_in(llvm.parse_assembly(surroundings))
+    for variable in module.global_variables:
+        if variable.name.startswith("nbgrad_shared_"):
+            variable.linkage = "external"  # so that it has an address, and may change while a thread waits
+    for function in module.functions:
+        if not function.is_declaration and function.name not in entries:
+            function.linkage = "internal"
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=1
+    )
+    module.triple, module.data_layout = llvm.get_process_triple(), str(machine.target_data)
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+    passes.getModulePassManager().run(module, passes)
+    missing = [f.name for f in module.functions if f.is_declaration and f.name.startswith(("llvm.nvvm", "__nv"))]
+    if missing:
+        raise KernelError(f"this kernel cannot run on a CPU: it calls {', '.join(sorted(missing))}")
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
 
 
 def _ordered(count, order):

@@ -50,6 +50,19 @@ def module(source, functions, symbol):
         What the source calls besides words: name -> (Python function, dtype name).
     """
     text = str(translate.kernel(source, functions, symbol, "cuda"))
+    return _completed(text, f'void (i64*, i64, i64)* @"{symbol}"')
+
+
+def device_module(source, functions, symbol, parameters, results):
+    """NVVM IR of an emitted function of scalars, which kernels call as `symbol`.
+
+    Parameters are those of `nbgrad.compile.translate.scalars`.
+    """
+    return _completed(str(translate.scalars(source, functions, symbol, parameters, results, "cuda")))
+
+
+def _completed(text, kernel=None):
+    """LLVM IR as NVVM takes it; `kernel` is the type and name of what is launched, if anything is."""
     text = re.sub(r'target triple = "[^"]*"', 'target triple = "nvptx64-nvidia-cuda"', text)
     text = re.sub(r'target datalayout = "[^"]*"', f'target datalayout = "{LAYOUT}"', text)
     text = re.sub(r"fneg (double|float|half) ", r"fsub \1 -0.0, ", text)  # there is no fneg in its LLVM
@@ -60,10 +73,11 @@ def module(source, functions, symbol):
     ).replace('".global', '.global"')  # fmt: skip
     text, helpers = _device_functions(text)
     version = ", ".join(f"i32 {n}" for n in VERSION)
-    entry = f'!{{void (i64*, i64, i64)* @"{symbol}", !"kernel", i32 1}}'
     free = 1 + max([int(n) for n in re.findall(r"^!(\d+) =", text, flags=re.M)], default=-1)
-    named = f"!nvvmir.version = !{{!{free}}}\n!nvvm.annotations = !{{!{free + 1}}}\n"
-    return f"{text}{helpers}\n{named}!{free} = !{{{version}}}\n!{free + 1} = {entry}\n"
+    text = f"{text}{helpers}\n!nvvmir.version = !{{!{free}}}\n!{free} = !{{{version}}}\n"
+    if kernel is None:
+        return text
+    return f'{text}!nvvm.annotations = !{{!{free + 1}}}\n!{free + 1} = !{{{kernel}, !"kernel", i32 1}}\n'
 
 
 def _device_functions(text):
@@ -97,6 +111,15 @@ def ptx(text, architecture):
     KernelError
         With what the compiler says, if it does not take the module; also where it is not installed.
     """
+    return _made(text, architecture).rstrip(b"\0").decode()
+
+
+def link_time(text, architecture):
+    """The same as LTO-IR: bytes that NVIDIA's linker compiles together with what calls them."""
+    return _made(text, architecture, "-gen-lto")
+
+
+def _made(text, architecture, *further):
     nvvm = _compiler()
     program = nvvm.create_program()
     try:
@@ -105,7 +128,7 @@ def ptx(text, architecture):
         if "@__nv_" in text:
             library = device_library()
             nvvm.lazy_add_module_to_program(program, library, len(library), "libdevice")
-        options = [f"-arch={architecture}", "-opt=3"]
+        options = [f"-arch={architecture}", "-opt=3", *further]
         try:
             nvvm.verify_program(program, len(options), options)
             nvvm.compile_program(program, len(options), options)
@@ -116,7 +139,7 @@ def ptx(text, architecture):
             raise KernelError(f"NVVM does not compile this kernel for {architecture}: {error}\n{said}") from None
         result = bytearray(nvvm.get_compiled_result_size(program))
         nvvm.get_compiled_result(program, result)
-        return bytes(result).rstrip(b"\0").decode()
+        return bytes(result)
     finally:
         nvvm.destroy_program(program)
 
