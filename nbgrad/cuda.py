@@ -79,8 +79,7 @@ def device_function(fn, *examples, name=None):
     *examples : scalars
         One for each argument: a Python number, a NumPy scalar or a 0-d array.  Only their dtypes matter.
     name : str, optional
-        What the function is called by linkers; one that is made from its contents unless given.  Two functions in one
-        kernel must not have the same.
+        What the function is called by linkers; one that is made from its contents unless given.
 
     Returns
     -------
@@ -92,7 +91,8 @@ def device_function(fn, *examples, name=None):
     Raises
     ------
     ArgumentError
-        For what is not a function, examples that are no numbers, and results that are none.
+        For what is not a function, examples that are no numbers, and results that are none; by ``declare`` for a name
+        that another function was declared by.
     ShapeError
         For examples, results and arrays from elsewhere that are no scalars.
     DtypeError
@@ -118,9 +118,11 @@ def device_function(fn, *examples, name=None):
 
     ::
 
+        from numba import cuda
+
         value_and_slope = both.declare()
 
-        @numba.cuda.jit
+        @cuda.jit
         def newton(x, y):
             i = cuda.grid(1)
             if i < x.size:

@@ -11,6 +11,7 @@ import pytest
 import nbgrad as ng
 import nbgrad.numpy as np
 from nbgrad.errors import ArgumentError, DtypeError, KernelError, ShapeError
+from nbgrad.primitive import Primitive
 
 pytest.importorskip("cuda.bindings.nvvm", reason="NVIDIA's compiler is not installed: pip install nbgrad[cuda13]")
 pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: pip install nbgrad[cuda13]")
@@ -169,13 +170,14 @@ def newton(value_and_slope):
     """A kernel that a user writes."""
     from numba import cuda
 
+    @cuda.jit
     def kernel(x, y):
         i = cuda.grid(1)
         if i < x.size:
             value, slope = value_and_slope(x[i], y[i])
             x[i] -= value / slope
 
-    return kernel
+    return kernel.py_func
 
 
 def cube(x, y):
@@ -347,6 +349,45 @@ def test_without_numba_cuda(monkeypatch, numba):
         with pytest.raises(KernelError, match=text):
             ask()
     assert "slope" in function.ir
+
+
+def test_a_name_is_for_one_function():
+    """Linkers may take either of two functions of one name."""
+    name = "nbgrad_test_a_name"
+    ng.cuda.device_function(lambda x: x * 2, 1.0, name=name).declare(lto=False)
+    ng.cuda.device_function(lambda x: x * 2, 1.0, name=name).declare(lto=False)
+    other = ng.cuda.device_function(lambda x: x * 3, 1.0, name=name)
+    with pytest.raises(ArgumentError, match=rf"name '{name}' was declared for another function before, expected a"):
+        other.declare(lto=False)
+
+
+def test_kernel_texts_that_are_not_translated(monkeypatch):
+    """A text with a loop over something else than a range."""
+
+    def text(x):
+        total = x
+        for each in (1, 2):
+            total = total + each
+        return total
+
+    monkeypatch.setattr(Primitive, "text", lambda self, dtype, target="cpu": text)
+    with pytest.raises(
+        KernelError, match=r"the text of one of sin_float64 is outside of .*: a loop over something else"
+    ):
+        ng.cuda.device_function(lambda x: np.sin(x), 1.0)
+
+
+@pytest.mark.parametrize("cc", ARCHITECTURES, ids=str)
+def test_kernels_without_link_time_optimisation_call_what_has_it(cc):
+    """LTO-IR is the default of functions, and kernels may be compiled with ``lto=False``."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+    from numba import cuda, types
+
+    function = ng.cuda.device_function(ng.value_and_grad(cube), 1.0, 2.0)
+    caller, _ = cuda.compile_ptx(newton(function.declare()), (types.float64[::1],) * 2, cc=cc)
+    objects = ObjectCode.from_ptx(caller.encode()), ObjectCode.from_ltoir(function.ltoir())
+    options = LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}", link_time_optimization=True)
+    assert function.symbol.encode() in Linker(*objects, options=options).link("cubin").code
 
 
 def test_a_wrong_architecture_is_refused():

@@ -111,10 +111,17 @@ class DeviceFunction:
 
         Raises
         ------
+        ArgumentError
+            If another function was declared by its name.
         KernelError
             Where numba-cuda or NVIDIA's compiler is not installed.
         """
         cuda = _numba_cuda(self)
+        if _names.setdefault(self.symbol, self.ir) != self.ir:  # a linker may take either of them without a word
+            raise ArgumentError(
+                f"{CALL}: name {self.symbol!r} was declared for another function before, expected a new one, since "
+                "linkers know functions by their names; give another name, or none"
+            )
         key = self.ir, architecture, lto
         found = _declared.get(key)
         if found is None:  # the same code twice in a link would be defined twice
@@ -126,6 +133,8 @@ class DeviceFunction:
 
 #: (NVVM IR, architecture, LTO-IR or PTX) -> what was declared.
 _declared: dict = {}
+#: What is called so by linkers -> its NVVM IR.
+_names: dict = {}
 
 
 def made(fn, examples, name=None):
