@@ -1,17 +1,19 @@
 """Settings, and the environment variables behind them; nothing else reads the environment.
 
-==================  =====================  ==============================================================
-variable            `nbgrad.config` name   meaning
-==================  =====================  ==============================================================
-NBGRAD_JIT          jit                    0: interpret always; 1 (default): compile what is worth it;
-                                           2: compile everything
-NBGRAD_THREADS      threads                threads of a compiled Program; default: the cores of the process
-NBGRAD_CACHE_DIR    cache_dir              folder of compiled kernels; empty: no disk cache
-NBGRAD_COMPILER     compiler               process (default): LLVM runs in a process of its own, where that can be
-                                           had; thread: in this one
-NBGRAD_CUDA_MEMORY  cuda_memory_limit      bytes that arrays and the pool may take of a CUDA device, or with a dot a
-                                           fraction of it; default: 0.8
-==================  =====================  ==============================================================
+=====================  =====================  ===============================================================
+variable               `nbgrad.config` name   meaning
+=====================  =====================  ===============================================================
+NBGRAD_JIT             jit                    0: interpret always; 1 (default): compile what is worth it;
+                                              2: compile everything
+NBGRAD_THREADS         threads                threads of a compiled Program; default: the cores of the process
+NBGRAD_CACHE_DIR       cache_dir              folder of compiled kernels; empty: no disk cache
+NBGRAD_COMPILER        compiler               process (default): LLVM runs in a process of its own, where that can be
+                                              had; thread: in this one
+NBGRAD_CUDA_MEMORY     cuda_memory_limit      bytes that arrays and the pool may take of a CUDA device, or with a dot a
+                                              fraction of it; default: 0.8
+NBGRAD_CUDA_LIBRARIES  cuda_libraries         auto (default): cuBLAS and cuSOLVER where nvmath-python is installed;
+                                              0: never; 1: an error where they cannot be used
+=====================  =====================  ===============================================================
 """
 
 import os
@@ -27,7 +29,7 @@ class Config:
     True
     """
 
-    __slots__ = ("_cache_dir", "_compiler", "_cuda_memory_limit", "_jit", "_threads")
+    __slots__ = ("_cache_dir", "_compiler", "_cuda_libraries", "_cuda_memory_limit", "_jit", "_threads")
 
     def __init__(self, environ=os.environ):
         self.jit = _number(environ, "NBGRAD_JIT", 1)
@@ -35,6 +37,22 @@ class Config:
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
         self.compiler = environ.get("NBGRAD_COMPILER") or "process"
         self.cuda_memory_limit = _bytes(environ, "NBGRAD_CUDA_MEMORY", 0.8)
+        libraries = environ.get("NBGRAD_CUDA_LIBRARIES") or "auto"
+        self.cuda_libraries = {"0": False, "1": True}.get(libraries, libraries)
+
+    @property
+    def cuda_libraries(self):
+        """Whether programs compiled from now on use cuBLAS and cuSOLVER: ``"auto"`` if they can, False, or True."""
+        return self._cuda_libraries
+
+    @cuda_libraries.setter
+    def cuda_libraries(self, value):
+        if value != "auto" and not isinstance(value, bool):
+            raise ArgumentError(
+                f"config.cuda_libraries (NBGRAD_CUDA_LIBRARIES): got {value!r}, expected 'auto', True or False "
+                "(of the variable: auto, 1 or 0)"
+            )
+        self._cuda_libraries = value
 
     @property
     def jit(self):

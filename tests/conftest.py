@@ -29,9 +29,11 @@ def settings():
     """`nbgrad.config`, put back as it was after each test."""
     from nbgrad.config import config
 
-    before = config.jit, config.threads, config.cache_dir, config.compiler, config.cuda_memory_limit
+    names = "jit", "threads", "cache_dir", "compiler", "cuda_memory_limit", "cuda_libraries"
+    before = [getattr(config, name) for name in names]
     yield config
-    config.jit, config.threads, config.cache_dir, config.compiler, config.cuda_memory_limit = before
+    for name, value in zip(names, before, strict=True):
+        setattr(config, name, value)
 
 
 @pytest.fixture

@@ -11,18 +11,19 @@ class Launch:
 
     `host` is set instead of `code` where the work is a NumPy call on the views in `operands`.  On a GPU `block` threads
     are a block, which takes `per_block` units of the extent at a time, and the grid has `blocks` blocks; None where an
-    occupancy model may choose.  `flops` are its operations, about.
+    occupancy model may choose.  `flops` are its operations, about.  `library` is (name, operands, attributes) of what a
+    library of the GPU's vendor might do instead, the result last in `operands`.
     """
 
     __slots__ = (
-        "blas", "block", "blocks", "code", "cost", "flops", "grain", "host", "name", "operands", "per_block", "reads",
-        "source", "total", "words", "writes",
+        "blas", "block", "blocks", "code", "cost", "flops", "grain", "host", "library", "name", "operands", "per_block",
+        "reads", "source", "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
         self.name, self.source, self.host, self.operands = name, None, None, ()
         self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
-        self.flops = 0
+        self.flops, self.library = 0, None
         self.blas, self.block, self.per_block, self.blocks = False, None, None, None
         self.reads, self.writes = [], []
 

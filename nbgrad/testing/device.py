@@ -16,7 +16,7 @@ from nbgrad import devices
 from nbgrad.compile import program
 from nbgrad.errors import DeviceError, KernelError
 from nbgrad.runtime.cuda import device as cuda
-from nbgrad.runtime.cuda import occupancy
+from nbgrad.runtime.cuda import libraries, occupancy
 from nbgrad.runtime.cuda.driver import LEGACY, PER_THREAD, Function, Memory, OutOfMemory
 from nbgrad.testing.cuda import _kernel
 
@@ -216,6 +216,10 @@ class _Table:
         self.ctypes = self._Address(address)
 
 
+def _no_libraries():
+    raise ImportError("a device that pretends has none of NVIDIA's libraries")
+
+
 @contextlib.contextmanager
 def pretend_device(count=1, *, exact=True, **options):
     """With devices ``cuda:0`` up to ``cuda:<count - 1>`` that pretend; yields the first one's `PretendDriver`.
@@ -229,7 +233,8 @@ def pretend_device(count=1, *, exact=True, **options):
         Of `PretendDriver`.
     """
     before = {n: getattr(cuda, n) for n in ("open_driver", "count_drivers", "why_not", "ordinal_of", "_devices")}
-    used, made = devices.used, []
+    used, made, load = devices.used, [], libraries.load
+    libraries.load = _no_libraries  # those that are installed are for GPUs
     cuda.why_not, cuda.count_drivers, cuda._devices = lambda: None, lambda: count, {}
     try:
         for k in range(count):
@@ -251,6 +256,6 @@ def pretend_device(count=1, *, exact=True, **options):
     finally:
         for name, value in before.items():
             setattr(cuda, name, value)
-        devices.used = used
+        devices.used, libraries.load = used, load
         for device in made:
             program.forget(device)

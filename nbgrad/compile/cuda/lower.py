@@ -104,6 +104,8 @@ class CudaLowering(Lowering):
                 return
             if not many:
                 self._host(node)
+                launch = self.launches[-1]
+                launch.library = launch.name, launch.operands, dict(node.attrs)
                 return
         super()._single(node, group)
 
@@ -167,6 +169,7 @@ class CudaLowering(Lowering):
         launch.source, launch.words = product.source, product.words
         launch.code = self._code(product.source, {})
         launch.block, launch.per_block, launch.flops = product.block, product.per_block, 2 * product.cost
+        launch.library = "matmul", (a, b, out), {}
         self._add(launch, [a, b], [out, *product.partials], product.total, product.total, product.cost)
 
     def _kernel(self, loops, plan, domain, title):

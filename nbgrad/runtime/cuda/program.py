@@ -8,6 +8,7 @@ import warnings
 import numpy
 
 from nbgrad.compile.simplify import simplify
+from nbgrad.config import config
 from nbgrad.errors import HostFallbackWarning
 from nbgrad.runtime.compiled import bits
 from nbgrad.runtime.cuda import occupancy
@@ -78,7 +79,15 @@ class OnDevice:
         self._captured = [device.upload(numpy.ascontiguousarray(v).reshape(v.shape)) if isinstance(v, numpy.ndarray)
                           else v.on(device) for v in captured]  # fmt: skip
         self._lock, self._tables = threading.Lock(), {}
+        self._use_libraries()
         self._build()
+
+    def _use_libraries(self):
+        """Launches that NVIDIA's libraries are to do, if they are installed and wanted."""
+        if config.cuda_libraries is not False and any(launch.library for launch in self.launches):
+            from nbgrad.runtime.cuda.library_launches import planned
+
+            self.launches, self._arena_bytes = planned(self.launches, self._arena_bytes, self.device)
 
     def _build(self):
         """Words, where addresses go in them, and what is launched."""
@@ -88,7 +97,7 @@ class OnDevice:
         first = {"input": 0, "output": len(self.inputs), "captured": counted}
         arena = counted + len(self._captured)
         for launch in self.launches:
-            if launch.host:
+            if launch.code is None:
                 for view in launch.operands:
                     if not isinstance(view, numpy.ndarray) and view.origin.kind == "input":
                         self._read.add(view.origin.index)
@@ -207,8 +216,10 @@ class OnDevice:
         driver, count = self.device.driver, 0
         for launch, function, grid, block, start in self._steps:
             begin = time.perf_counter()
-            if function is None:
+            if launch.host:
                 self._on_host(launch, values, outs, arena, stream)
+            elif function is None:
+                launch.call(lambda view: self._first(view, values, outs, arena), stream.handle)
             else:
                 driver.launch(function, grid, block, stream.handle, table.block.address + 8 * start, 0, launch.total)
             count += 1
@@ -254,6 +265,10 @@ class OnDevice:
         at = self._address(view, values, outs, arena) + (view.offset + low) * dtype.itemsize
         self.device.driver.copy_out(span, at, stream.handle)
         return numpy.ndarray(view.shape, dtype, span, -low * dtype.itemsize, [s * dtype.itemsize for s in view.strides])
+
+    def _first(self, view, values, outs, arena):
+        """Where the first element of a view is."""
+        return self._address(view, values, outs, arena) + view.offset * view.origin.dtype.itemsize
 
     def _address(self, view, values, outs, arena):
         """Where the buffer of a view begins."""
