@@ -403,4 +403,4 @@ def test_constants_are_those_of_the_bindings():
 
 def test_they_are_integers_of_32_bits():
     with pytest.raises(OverflowError):
-        bindings()[0].dtrsm(1, 0, 0, 0, library_launches.LIMIT, 1, 0, 0, 1, 0, 1)
+        bindings()[0].dtrsm(1, 0, 0, 0, 0, library_launches.LIMIT, 1, 0, 0, 1, 0, 1)
