@@ -25,7 +25,7 @@ REGISTERS, SHARED = 128, 48 << 10
 DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX)|F2F.*F64|[FI]2[FI].*F64|MUFU.*64H")
 
 #: Kernels of float32 in which NVIDIA's library reduces arguments beyond 1e5 by way of a few instructions of float64.
-FAR = dict.fromkeys(("sin", "cos", "tan"), {"I2F.F64.S64", "DMUL", "F2F.F32.F64"})
+FAR = {name: {"I2F.F64.S64", "DMUL", "F2F.F32.F64"} for name in ("sin", "cos", "tan")}
 
 _seen = {}
 
