@@ -6,7 +6,7 @@ Nodes through `nbgrad.graph.apply`.
 """
 
 from nbgrad import graph
-from nbgrad.errors import NbgradError
+from nbgrad.errors import ArgumentError, NbgradError, describe
 
 _registry = {}
 
@@ -44,6 +44,7 @@ class Primitive:
         "block",
         "casts",
         "cost",
+        "cuda",
         "differentiable",
         "doc",
         "domain",
@@ -72,7 +73,7 @@ class Primitive:
                 f"give one of them another name"
             )
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
-        self.variants, self.near, self.block = {}, None, None
+        self.variants, self.near, self.block, self.cuda = {}, None, None, None
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
         self.of_floats = domain != "integer" and casts is None and result in ("same", "bool")
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
@@ -130,6 +131,58 @@ class Primitive:
 
         return declare
 
+    def cuda_kernel(self, layout, zeroed=False):
+        """Declare the CUDA form of an array primitive: a kernel written for ``numba.cuda``.
+
+        Parameters
+        ----------
+        layout : callable
+            ``layout(node) -> (grid, block)``: how many blocks there are and how many threads each has, as integers or
+            tuples of up to three; or None, and the primitive is computed on the host.
+        zeroed : bool, optional
+            Whether the output holds zeros at first, for kernels that add to it.  Otherwise it holds anything.
+
+        Returns
+        -------
+        callable
+            A decorator for ``kernel(*inputs, out, *attributes)``, a plain function or one under ``numba.cuda.jit``.
+            Inputs and output are C-contiguous device arrays of the dtypes and shapes that they have in the program, and
+            inputs are read-only; attributes are those of the node that are numbers, in order: Python's floats have the
+            dtype of the output where that is one of floats.
+
+        Raises
+        ------
+        ArgumentError
+            If `layout` or the kernel is no function.
+        KernelError
+            When a program is compiled for CUDA: where numba-cuda is not installed or does not compile the kernel, or
+            the layout is none that a GPU can launch.
+
+        Examples
+        --------
+        >>> from numba import cuda  # doctest: +SKIP
+        >>> @doubled.cuda_kernel(lambda node: (-(-node.shape[0] // 128), 128))  # doctest: +SKIP
+        ... def doubled_on_cuda(x, out):
+        ...     i = cuda.grid(1)
+        ...     if i < out.size:
+        ...         out[i] = 2 * x[i]
+        """
+        call = f"{self.name}.cuda_kernel"
+        if not callable(layout):
+            raise ArgumentError(
+                f"{call}: layout is {describe(layout)}, expected a function of a node; write lambda node: (grid, block)"
+            )
+
+        def declare(kernel):
+            if not callable(getattr(kernel, "py_func", kernel)):
+                raise ArgumentError(
+                    f"{call}: the kernel is {describe(kernel)}, expected a function; put the decorator above a def"
+                )
+            self.cuda = CudaKernel(kernel, layout, zeroed)
+            return kernel
+
+        return declare
+
     def float32(self, kernel):
         """Declare the text that serves float32, where float32 wants other coefficients than float64."""
         self.variants["float32"] = kernel
@@ -161,6 +214,15 @@ class Block:
     def text(self, dtype, target="cuda"):
         """The kernel text, which serves every dtype."""
         return self.kernel
+
+
+class CudaKernel:
+    """The CUDA form of an array primitive, as Numba compiles it."""
+
+    __slots__ = ("kernel", "layout", "zeroed")
+
+    def __init__(self, kernel, layout, zeroed):
+        self.kernel, self.layout, self.zeroed = kernel, layout, zeroed
 
 
 class Near:

@@ -16,8 +16,8 @@ class Launch:
     """
 
     __slots__ = (
-        "blas", "block", "blocks", "code", "cost", "flops", "grain", "host", "library", "name", "operands", "per_block",
-        "reads", "source", "total", "words", "writes",
+        "blas", "block", "blocks", "code", "cost", "dimensions", "flops", "grain", "host", "library", "name",
+        "operands", "per_block", "reads", "source", "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
@@ -25,6 +25,7 @@ class Launch:
         self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
         self.flops, self.library = 0, None
         self.blas, self.block, self.per_block, self.blocks = False, None, None, None
+        self.dimensions = None
         self.reads, self.writes = [], []
 
 

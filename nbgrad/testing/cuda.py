@@ -10,6 +10,7 @@ other run from one barrier to the next.
 import ctypes
 import functools
 import itertools
+import math
 import os
 import re
 import subprocess
@@ -19,32 +20,16 @@ from collections import Counter
 import llvmlite.binding as llvm
 import numpy
 
+from nbgrad.compile.cuda.nvvm import BETWEEN
 from nbgrad.errors import KernelError
 from nbgrad.runtime.compiled import bits
 from nbgrad.shapes import size
+from nbgrad.testing import instructions
 from nbgrad.testing.fibres import YIELD, Fibres
 
 #: Bytes before and behind each array that a kernel must leave as they are.
 GUARD = 256
 
-#: What NVVM's intrinsics of one float are called for any machine; without an entry here a kernel is refused.
-_NVVM = {"fabs": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "sqrt.rn": "sqrt",
-         "fma.rn": "fma"}  # fmt: skip
-
-#: What others mean, which no intrinsic does.
-_OWN = {
-    "f2i.rn": """declare float @llvm.rint.f32(float)
-define internal i32 @nbgrad_f2i.rn(float %x) {
-  %n = call float @llvm.rint.f32(float %x)
-  %i = call i32 @llvm.fptosi.sat.i32.f32(float %n)
-  ret i32 %i
-}
-declare i32 @llvm.fptosi.sat.i32.f32(float)""",
-    "mul.rn.f": """define internal float @nbgrad_mul.rn.f(float %x, float %y) {
-  %z = fmul float %x, %y
-  ret float %z
-}""",
-}
 #: a * b + c of 32-bit integers as (low, high), for which libdevice has two instructions of its own.
 _MULTIPLY_ADD = """
 define internal { i32, i32 } @nbgrad_multiply_add(i32 %a, i32 %b, i32 %c) {
@@ -63,7 +48,8 @@ define internal { i32, i32 } @nbgrad_multiply_add(i32 %a, i32 %b, i32 %c) {
 """
 #: Threads of a block at most.
 MOST_THREADS = 1024
-_GRID = ("tid", "ntid", "ctaid", "nctaid")
+#: Words of a block: numbers of its thread and of itself, counted along all axes, and extents along each.
+_GRID = ("tid", "ctaid", *(f"{n}_{axis}" for n in ("ntid", "nctaid") for axis in "xyz"))
 
 
 class Kernel:
@@ -91,7 +77,7 @@ class Kernel:
             n: ctypes.c_int64.from_address(self._address(f"nbgrad_{n}")) for n in (*_GRID, "table", "start", "stop")
         }
         self._shared = [(self._address(n), size) for n, size in _shared(text)]
-        self._waits = any(f"@nbgrad_{n}(" in portable for n in ("barrier", "shuffle", "vote"))
+        self._waits = any(f"@nbgrad_{n}(" in portable for n in _WAITING)
         self._fibres = Fibres(self._address, self._engine.get_function_address("nbgrad_thread"))
 
     def _address(self, name):
@@ -102,7 +88,8 @@ class Kernel:
 
         Parameters
         ----------
-        grid, block : int
+        grid, block : int or tuple of three
+            Along one axis, or along x, y and z.
         table : ndarray of int64
             Extents, strides, numbers and addresses, as the kernel reads them.
         start, stop : int
@@ -115,9 +102,12 @@ class Kernel:
         KernelError
             For more threads than a block may have, and where those of a block do not meet at a barrier.
         """
+        for name, extents in (("nctaid", grid), ("ntid", block)):
+            for axis, n in zip("xyz", extents if isinstance(extents, tuple) else (extents, 1, 1), strict=True):
+                self._words[f"{name}_{axis}"].value = n
+        grid, block = (math.prod(n) if isinstance(n, tuple) else n for n in (grid, block))
         if not 0 < block <= MOST_THREADS:
             raise KernelError(f"a block has 1 to {MOST_THREADS} threads, got {block}")
-        self._words["ntid"].value, self._words["nctaid"].value = block, grid
         for name, value in (("table", table.ctypes.data), ("start", start), ("stop", stop)):
             self._words[name].value = value
         for b in _ordered(grid, order):
@@ -148,12 +138,20 @@ def executable(text, surroundings, entries):
         Where the IR uses what has no counterpart on a CPU.
     """
     _initialise()
-    module = llvm.parse_assembly(_portable(text))
+    portable = _portable(text)
+    inline = re.search(r'\basm [^"\n]*"([^"]*)"', portable)
+    if inline:
+        raise KernelError(f"this kernel cannot run on a CPU: it has instructions of PTX in it: {inline[1]}")
+    first, *others = portable.split(BETWEEN)
+    module = llvm.parse_assembly(first)
+    for other in others:
+        module.link_in(llvm.parse_assembly(other))
     if "@__nv_" in text:
         module.link_in(_device_library())
     module.link_in(llvm.parse_assembly(surroundings))
+    shared = {name for name, _ in _shared(text)}
     for variable in module.global_variables:
-        if variable.name.startswith("nbgrad_shared_"):
+        if variable.name in shared:
             variable.linkage = "external"  # so that it has an address, and may change while a thread waits
     for function in module.functions:
         if not function.is_declaration and function.name not in entries:
@@ -164,12 +162,16 @@ def executable(text, surroundings, entries):
     module.triple, module.data_layout = llvm.get_process_triple(), str(machine.target_data)
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
     passes.getModulePassManager().run(module, passes)
-    missing = [f.name for f in module.functions if f.is_declaration and f.name.startswith(("llvm.nvvm", "__nv"))]
+    missing = [f.name for f in module.functions if f.is_declaration and _only_on_a_gpu(f.name)]
     if missing:
         raise KernelError(f"this kernel cannot run on a CPU: it calls {', '.join(sorted(missing))}")
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     return engine
+
+
+def _only_on_a_gpu(name):
+    return name.startswith("llvm.nvvm") if name.startswith("llvm.") else name not in _OF_THE_HOST
 
 
 def _ordered(count, order):
@@ -182,26 +184,73 @@ def _ordered(count, order):
 def _portable(text):
     """NVVM IR for any machine: one memory, and what a thread waits for as calls that say where it waits."""
     text = re.sub(r"^(target |!nvvm)[^\n]*$", "", text, flags=re.M)
-    text = re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(\w+)\.x\"?", r"@nbgrad_read_\1", text)
+    text = re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(n?(?:cta|t)id)\.([xyz])\"?", r"@nbgrad_read_\1_\2", text)
+    text = re.sub(r"@\"?llvm\.nvvm\.read\.ptx\.sreg\.(laneid|warpsize)\"?", r"@nbgrad_read_\1", text)
     text = re.sub(r" addrspace\(\d+\)", "", text).replace("addrspacecast", "bitcast")
-    text = re.sub(r'^declare [^\n]*@"?llvm\.nvvm\.(barrier0|shfl|vote|membar)[^\n]*$', "", text, flags=re.M)
+    text = re.sub(r"@\"?llvm\.nvvm\.atomic\.load\.add\.(f32|f64)\.[^\s(\"]*\"?", r"@nbgrad_add_\1", text)
+    names = "|".join(re.escape(n) for n in _INSTRUCTIONS)
+    text = re.sub(rf'^declare [^\n]*@"?llvm\.nvvm\.(?:{names}|membar\.\w+)"?\([^\n]*$', "", text, flags=re.M)
+    text = re.sub(r"^[^\n]*call void @\"?llvm\.nvvm\.membar\.\w+\"?\(\)[^\n]*$", "", text, flags=re.M)
     sites = itertools.count()
-    text = re.sub(r'@"?llvm\.nvvm\.barrier0"?\(', lambda m: f"@nbgrad_barrier(i64 {next(sites)}", text)
-    text = re.sub(r'@"?llvm\.nvvm\.shfl\.sync\.i32"?\(', lambda m: f"@nbgrad_shuffle(i64 {next(sites)}, ", text)
-    text = re.sub(r'@"?llvm\.nvvm\.vote\.sync"?\(', lambda m: f"@nbgrad_vote(i64 {next(sites)}, ", text)
-    text = re.sub(r'^[^\n]*call void @"?llvm\.nvvm\.membar\.gl"?\(\)[^\n]*$', "", text, flags=re.M)
-    for name, arguments in (("barrier", "i64"), ("shuffle", "i64, i32, i32, i32, i32, i32"),
-                            ("vote", "i64, i32, i32, i1")):  # fmt: skip
-        if f"@nbgrad_{name}(" in text:
-            text += f"\ndeclare {'void' if name == 'barrier' else '{i32, i1}'} @nbgrad_{name}({arguments})\n"
-    return text
+
+    def waits(match):
+        return f"@nbgrad_{_INSTRUCTIONS[match[1]]}(i64 {next(sites)}{'' if match[2] else ', '}"
+
+    text = re.sub(rf'@"?llvm\.nvvm\.({names})"?\((?=(\))?)', waits, text)
+    parts = text.split(BETWEEN)
+    for k, part in enumerate(parts):
+        for name, (returned, arguments) in _WAITING.items():
+            if f"@nbgrad_{name}(" in part:
+                parts[k] += f"\ndeclare {returned} @nbgrad_{name}({arguments})\n"
+    return BETWEEN.join(parts)
+
+
+#: For what a thread waits: NVVM's name for it, and ours; of ours the types of results and arguments.
+_INSTRUCTIONS = {"barrier0": "barrier", "barrier.cta.sync.aligned.all": "barrier_of", "shfl.sync.i32": "shuffle",
+                 "vote.sync": "vote", "bar.warp.sync": "warp_barrier"}  # fmt: skip
+_WAITING = {
+    "barrier": ("void", "i64"), "barrier_of": ("void", "i64, i32"), "warp_barrier": ("void", "i64, i32"),
+    "shuffle": ("{i32, i1}", "i64, i32, i32, i32, i32, i32"), "vote": ("{i32, i1}", "i64, i32, i32, i1"),
+}  # fmt: skip
+#: Functions that a kernel may call and that are no part of it.
+_OF_THE_HOST = ("swapcontext",)
 
 
 def _shared(text):
     """(name, bytes) of the memory that blocks of a kernel share."""
-    bits = {"float": 32, "double": 64}
-    for name, count, ty in re.findall(r'@"?(nbgrad_shared_\d+)"? = [^\n]*\[(\d+) x (\w+)\]', text):
-        yield name, int(count) * (bits.get(ty) or int(ty[1:])) // 8
+    bits = {"half": 16, "float": 32, "double": 64}
+    for name, count, ty in re.findall(r'^@"?([\w.]+)"? = [^\n]*addrspace\(3\) global \[(\d+) x (\w+)\]', text, re.M):
+        yield name, int(count) * (bits.get(ty) or -(-int(ty[1:]) // 8) * 8) // 8
+
+
+#: Numbers along the axes, from those that are counted along all.
+_READ = """
+define i32 @nbgrad_read_{id}_x() {{
+  %v = load i64, ptr @nbgrad_{id}
+  %i = trunc i64 %v to i32
+  %nx = call i32 @nbgrad_read_n{id}_x()
+  %x = urem i32 %i, %nx
+  ret i32 %x
+}}
+define i32 @nbgrad_read_{id}_y() {{
+  %v = load i64, ptr @nbgrad_{id}
+  %i = trunc i64 %v to i32
+  %nx = call i32 @nbgrad_read_n{id}_x()
+  %ny = call i32 @nbgrad_read_n{id}_y()
+  %row = udiv i32 %i, %nx
+  %y = urem i32 %row, %ny
+  ret i32 %y
+}}
+define i32 @nbgrad_read_{id}_z() {{
+  %v = load i64, ptr @nbgrad_{id}
+  %i = trunc i64 %v to i32
+  %nx = call i32 @nbgrad_read_n{id}_x()
+  %ny = call i32 @nbgrad_read_n{id}_y()
+  %row = udiv i32 %i, %nx
+  %z = udiv i32 %row, %ny
+  ret i32 %z
+}}
+"""
 
 
 def _surroundings(symbol):
@@ -209,9 +258,13 @@ def _surroundings(symbol):
     lines = [YIELD]
     for name in (*_GRID, "table", "start", "stop"):
         lines.append(f"@nbgrad_{name} = global i64 0")
-    for name in _GRID:
+    for name in _GRID[2:]:
         body = f"%v = load i64, ptr @nbgrad_{name}\n %n = trunc i64 %v to i32\n ret i32 %n"
         lines.append(f"define i32 @nbgrad_read_{name}() {{\n {body}\n}}")
+    lines += [_READ.format(id=name) for name in _GRID[:2]]
+    for ty, name in (("float", "f32"), ("double", "f64")):
+        add = f"%old = atomicrmw fadd ptr %p, {ty} %x seq_cst\n  ret {ty} %old"
+        lines.append(f"define {ty} @nbgrad_add_{name}(ptr %p, {ty} %x) {{\n  {add}\n}}")
     lines.append(
         f"""declare void @"{symbol}"(ptr, i64, i64)
 define void @nbgrad_thread() {{
@@ -224,7 +277,11 @@ define void @nbgrad_thread() {{
 }}
 define void @nbgrad_block(ptr %table, i64 %start, i64 %stop) {{
 entry:
-  %count = load i64, ptr @nbgrad_ntid
+  %nx = load i64, ptr @nbgrad_ntid_x
+  %ny = load i64, ptr @nbgrad_ntid_y
+  %nz = load i64, ptr @nbgrad_ntid_z
+  %nxy = mul i64 %nx, %ny
+  %count = mul i64 %nxy, %nz
   br label %loop
 loop:
   %left = phi i64 [ %count, %entry ], [ %now, %loop ]
@@ -252,20 +309,12 @@ def _library_text():
 
     text = _portable(str(llvm.parse_bitcode(device_library())))
     text = re.sub(r"call i32 @__nvvm_reflect\([^)]*\)(?: #\d+)?", "add i32 0, 0", text)
-    known = "|".join(map(re.escape, _NVVM))
-
-    def plain(match):
-        return f"@llvm.{_NVVM[match[1]]}.{ {'d': 'f64', 'f': 'f32'}.get(match[2], match[2]) }"
-
-    text = re.sub(rf"@llvm\.nvvm\.({known})(?:\.ftz)?\.(f64|f32|d|f)\b", plain, text)
+    text = re.sub(r'asm (?:sideeffect )?"rcp\.approx\.ftz\.f32[^"]*", "[^"]*"', "@llvm.nvvm.rcp.approx.ftz.f", text)
+    text = instructions.defined(text)
     text, found = re.subn(
         r'asm (?:sideeffect )?"[^"]*mad\.lo\.cc\.u32[^"]*", "[^"]*"', "@nbgrad_multiply_add", text
     )  # fmt: skip
     text += _MULTIPLY_ADD if found else ""
-    for name, definition in _OWN.items():
-        if f"@llvm.nvvm.{name}(" in text:
-            text = re.sub(rf"^declare [^\n]*@llvm\.nvvm\.{re.escape(name)}\([^\n]*$", definition, text, flags=re.M)
-            text = text.replace(f"@llvm.nvvm.{name}(", f"@nbgrad_{name}(")
     declared, lines = set(), []
     for line in text.split("\n"):
         name = re.match(r"declare [^@]*@([\w.]+)\(", line)
@@ -425,6 +474,7 @@ def run(lowering, values, grid=3, block=32, order="down"):
         threads = launch.block or block
         units = launch.per_block or threads
         blocks = launch.blocks or min(grid, -(-launch.total // units))
+        blocks, threads = launch.dimensions or (blocks, threads)
         _kernel(launch.code.text, launch.code.symbol).run(blocks, threads, table, 0, launch.total, order)
         for buffer, guarded in memory.items():
             guarded.check(launch.name)

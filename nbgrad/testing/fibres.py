@@ -47,20 +47,70 @@ define void @nbgrad_barrier(i64 %site) {
   %r = call i64 @nbgrad_yield(i64 1, i64 %site, i64 0, i64 0)
   ret void
 }
+define void @nbgrad_barrier_of(i64 %site, i32 %number) {
+  %r = call i64 @nbgrad_yield(i64 1, i64 %site, i64 0, i64 0)
+  ret void
+}
+define void @nbgrad_warp_barrier(i64 %site, i32 %mask) {
+  %r = call i64 @nbgrad_yield(i64 4, i64 %site, i64 0, i64 0)
+  ret void
+}
+define i32 @nbgrad_read_warpsize() {
+  ret i32 32
+}
+define i32 @nbgrad_read_laneid() {
+  %t = load i64, ptr @nbgrad_tid
+  %w = trunc i64 %t to i32
+  %lane = and i32 %w, 31
+  ret i32 %lane
+}
 define { i32, i1 } @nbgrad_shuffle(i64 %site, i32 %mask, i32 %mode, i32 %value, i32 %distance, i32 %clamp) {
+  %lane = call i32 @nbgrad_read_laneid()
+  %c8 = lshr i32 %clamp, 8
+  %segment = and i32 %c8, 31
+  %outside = xor i32 %segment, 31
+  %c5 = and i32 %clamp, 31
+  %base = and i32 %lane, %segment
+  %most = and i32 %c5, %outside
+  %bound = or i32 %base, %most
+  %d5 = and i32 %distance, %outside
+  %at = or i32 %base, %d5
+  %up = sub i32 %lane, %distance
+  %down = add i32 %lane, %distance
+  %across = xor i32 %lane, %distance
+  %is0 = icmp eq i32 %mode, 0
+  %is1 = icmp eq i32 %mode, 1
+  %is2 = icmp eq i32 %mode, 2
+  %j2 = select i1 %is2, i32 %down, i32 %across
+  %j1 = select i1 %is1, i32 %up, i32 %j2
+  %j = select i1 %is0, i32 %at, i32 %j1
+  %low = icmp sge i32 %j, %bound
+  %high = icmp sle i32 %j, %bound
+  %there = select i1 %is1, i1 %low, i1 %high
+  %source = select i1 %there, i32 %j, i32 %lane
   %v = zext i32 %value to i64
-  %d = zext i32 %distance to i64
+  %d = zext i32 %source to i64
   %r = call i64 @nbgrad_yield(i64 2, i64 %site, i64 %v, i64 %d)
   %t = trunc i64 %r to i32
-  %p = insertvalue { i32, i1 } { i32 undef, i1 true }, i32 %t, 0
-  ret { i32, i1 } %p
+  %p = insertvalue { i32, i1 } undef, i32 %t, 0
+  %q = insertvalue { i32, i1 } %p, i1 %there, 1
+  ret { i32, i1 } %q
 }
 define { i32, i1 } @nbgrad_vote(i64 %site, i32 %mask, i32 %mode, i1 %value) {
   %v = zext i1 %value to i64
   %r = call i64 @nbgrad_yield(i64 4, i64 %site, i64 %v, i64 0)
   %t = trunc i64 %r to i32
-  %p = insertvalue { i32, i1 } { i32 undef, i1 true }, i32 %t, 0
-  ret { i32, i1 } %p
+  %all = icmp eq i32 %t, -1
+  %none = icmp eq i32 %t, 0
+  %any = xor i1 %none, true
+  %same = or i1 %all, %none
+  %is0 = icmp eq i32 %mode, 0
+  %is2 = icmp eq i32 %mode, 2
+  %p2 = select i1 %is2, i1 %same, i1 %any
+  %p0 = select i1 %is0, i1 %all, i1 %p2
+  %p = insertvalue { i32, i1 } undef, i32 %t, 0
+  %q = insertvalue { i32, i1 } %p, i1 %p0, 1
+  ret { i32, i1 } %q
 }
 """
 
@@ -107,8 +157,6 @@ def run_block(state, count):
                 for i in range(warp, last):
                     if read(doing + 8 * i) != read(doing + 8 * warp) or read(sites + 8 * i) != read(sites + 8 * warp):
                         together = 0
-                    if read(operands + 8 * i) != read(operands + 8 * warp):
-                        together = 0
                 if together == 1:
                     going = 1
                     if warp + 32 > count:
@@ -117,7 +165,7 @@ def run_block(state, count):
                     for i in range(warp, last):
                         bits += read(values + 8 * i) << (i - warp)
                     for i in range(warp, last):
-                        other = warp + ((i - warp) ^ read(operands + 8 * i))
+                        other = warp + read(operands + 8 * i)
                         write(memory + 32 * count + 8 * i, read(values + 8 * min(other, count - 1)))
                     voted = read(doing + 8 * warp) == 4
                     for i in range(warp, last):

@@ -8,7 +8,7 @@ import hashlib
 import numpy
 
 from nbgrad import graph, shapes
-from nbgrad.compile import native, nest
+from nbgrad.compile import native, nest, translate
 from nbgrad.compile.cuda import nvvm
 from nbgrad.compile.cuda.assembly import GridAssembly
 from nbgrad.compile.cuda.grid import GridKernel
@@ -21,6 +21,7 @@ from nbgrad.compile.lower import Lowering
 from nbgrad.compile.products import stacked
 from nbgrad.compile.rows import in_rows
 from nbgrad.compile.storage import Buffer, View, contiguous
+from nbgrad.errors import KernelError
 
 #: Units of an array kernel from which each is for one thread, not for a block.
 MANY = 4096
@@ -47,7 +48,15 @@ class Code:
     def __init__(self, source, names):
         functions = {n: (p.text(d, "cuda"), d) for n, (p, d) in names.items()}
         self.symbol = native.symbol_of(hashlib.sha256(source.encode()).hexdigest())
-        self.text = nvvm.module(source, functions, self.symbol)
+        try:
+            self.text = nvvm.module(source, functions, self.symbol)
+        except translate.Unsupported as reason:
+            listed = ", ".join(sorted({p.name for p, _ in names.values()}))
+            raise KernelError(
+                f"the CUDA kernel of {listed}: a text is outside of what is translated for CUDA: {reason}; write it "
+                "with assignments, arithmetic, comparisons, loops over ranges and calls of other kernels, or declare a "
+                "kernel for numba.cuda with primitive.cuda_kernel(layout)"
+            ) from None
 
     def ready(self):
         """There is nothing to wait for."""
@@ -95,6 +104,9 @@ class CudaLowering(Lowering):
             super()._assembled(node, base, parts, accumulate)
 
     def _single(self, node, group):
+        if node.primitive.cuda is not None:
+            self._numba_kernel(node)
+            return
         block = node.primitive.block
         if block is not None:
             many = node.primitive.layout and node.primitive.layout(node)
@@ -108,6 +120,21 @@ class CudaLowering(Lowering):
                 launch.library = launch.name, launch.operands, dict(node.attrs)
                 return
         super()._single(node, group)
+
+    def _numba_kernel(self, node):
+        """A launch of a kernel that was written for Numba; a layout of None leaves it to the host."""
+        from nbgrad.compile.cuda import by_numba
+
+        dimensions = by_numba.dimensions(node)
+        if dimensions is None:
+            self._host(node)
+            return
+        reads, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
+        if node.primitive.cuda.zeroed:
+            self._fill(0, out, node.dtype, node.primitive.name)
+        launch = by_numba.launch(node, reads, out, dimensions)
+        cost = sum(shapes.size(v.shape) for v in (*reads, out))
+        self._add(launch, reads, [out], launch.blocks if shapes.size(node.shape) else 0, 1, cost)
 
     def _block_kernel(self, node, block, extents, total, scratch):
         """A launch of a text that blocks of threads do together, one unit each after the other."""

@@ -18,6 +18,9 @@ LAYOUT = (
 )
 VERSION = (2, 0, 3, 1)
 
+#: Between the modules of a program that has several.
+BETWEEN = "\n; ---- the next module\n"
+
 #: Intrinsics of floats that libdevice has under the same names; those for float32 end in f there.
 _DEVICE = ("fabs", "copysign", "rint", "floor", "ceil", "trunc", "ldexp")
 
@@ -123,8 +126,9 @@ def _made(text, architecture, *further):
     nvvm = _compiler()
     program = nvvm.create_program()
     try:
-        code = text.encode()
-        nvvm.add_module_to_program(program, code, len(code), "kernel")
+        for part in text.split(BETWEEN):
+            code = part.encode()
+            nvvm.add_module_to_program(program, code, len(code), "kernel")
         if "@__nv_" in text:
             library = device_library()
             nvvm.lazy_add_module_to_program(program, library, len(library), "libdevice")

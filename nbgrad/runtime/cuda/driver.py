@@ -31,6 +31,10 @@ class Memory:
     owner: Any
 
 
+#: Blocks of a grid or threads of a block: in one line, or along three axes.
+Extents = int | tuple[int, int, int]
+
+
 @dataclasses.dataclass
 class Function:
     """A kernel that is loaded.
@@ -103,7 +107,8 @@ class Driver(Protocol):
     def function(self, code: Any) -> Function:
         """A kernel, compiled and loaded."""
 
-    def launch(self, function: Function, grid: int, block: int, stream: int, table: int, start: int, stop: int) -> None:
+    def launch(self, function: Function, grid: Extents, block: Extents, stream: int, table: int, start: int,
+               stop: int) -> None:  # fmt: skip
         """Launch ``symbol(int64* table, int64 start, int64 stop)``."""
 
     def begin_capture(self, stream: int) -> None:
@@ -336,7 +341,8 @@ class CudaDriver:
         arguments = (ctypes.c_int64 * 3)(table, start, stop)
         at = ctypes.addressof(arguments)
         pointers = (ctypes.c_void_p * 3)(at, at + 8, at + 16)
-        self._do("launch a kernel", self.cu.cuLaunchKernel, function.handle, grid, 1, 1, block, 1, 1, 0, stream,
+        grid, block = (n if isinstance(n, tuple) else (n, 1, 1) for n in (grid, block))
+        self._do("launch a kernel", self.cu.cuLaunchKernel, function.handle, *grid, *block, 0, stream,
                  ctypes.addressof(pointers), 0)  # fmt: skip
 
     # ------------------------------------------------------------ graphs

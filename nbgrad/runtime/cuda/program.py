@@ -9,7 +9,7 @@ import numpy
 
 from nbgrad.compile.simplify import simplify
 from nbgrad.config import config
-from nbgrad.errors import HostFallbackWarning
+from nbgrad.errors import HostFallbackWarning, KernelError
 from nbgrad.runtime.compiled import bits
 from nbgrad.runtime.cuda import occupancy
 from nbgrad.runtime.cuda.streams import current
@@ -124,7 +124,10 @@ class OnDevice:
                 self.device.driver.limits, launch.total, launch.block, launch.per_block, function.registers,
                 function.shared, function.threads,
             )  # fmt: skip
-            self._steps.append((launch, function, launch.blocks or grid, block, start))
+            if launch.dimensions:
+                _fits(launch, function)
+            grid, block = launch.dimensions or (launch.blocks or grid, block)
+            self._steps.append((launch, function, grid, block, start))
         self._words = numpy.array(words, numpy.int64)
         self._spots, self._which = numpy.array(spots, numpy.int64), numpy.array(which, numpy.int64)
         self._offsets, self._counters = numpy.array(offsets, numpy.int64), len(counters)
@@ -276,3 +279,13 @@ class OnDevice:
         if buffer.kind == "arena":
             return arena.address + buffer.offset
         return {"input": values, "output": outs, "captured": self._captured}[buffer.kind][buffer.index].address
+
+
+def _fits(launch, function):
+    """Say so where a kernel of a user's needs more registers than its blocks leave to a thread."""
+    if launch.block > function.threads:
+        raise KernelError(
+            f"{launch.name}.cuda_kernel: layout asks for {launch.block} threads a block, expected at most "
+            f"{function.threads}, since a thread of the compiled kernel has {function.registers} registers; return a "
+            "smaller block"
+        )
