@@ -7,6 +7,7 @@ it.
 
 import ctypes
 import functools
+import threading
 
 import numpy
 
@@ -186,8 +187,22 @@ def run_block(state, count):
     return outcome
 
 
+class _Memory:
+    """Stacks and contexts of so many threads; all kernels of a process share them, as one runs at a time."""
+
+    def __init__(self, count):
+        self.count, self.words = count, numpy.zeros(5 * count, numpy.int64)
+        self._stacks = numpy.empty(STACK * count + 64, numpy.uint8)
+        self._contexts = numpy.zeros(CONTEXT * (count + 1) + 64, numpy.uint8)
+        self.stacks, self.contexts = (-(-a.ctypes.data // 64) * 64 for a in (self._stacks, self._contexts))
+        self.main = self.contexts + CONTEXT * count
+
+
+_lock, _memories = threading.Lock(), []
+
+
 class Fibres:
-    """Stacks and contexts for the threads of one kernel.
+    """The threads of one kernel.
 
     Parameters
     ----------
@@ -198,7 +213,7 @@ class Fibres:
     """
 
     def __init__(self, address, entry):
-        self._address, self._entry, self._count = address, entry, 0
+        self._address, self._entry, self._memory = address, entry, None
 
     def run(self, count, order):
         """Run the threads of one block.
@@ -214,28 +229,26 @@ class Fibres:
         KernelError
             Where threads of a block wait at different barriers, or some of them at none.
         """
-        if count > self._count:
-            self._reserve(count)
-        self._state[3] = order.ctypes.data
-        outcome = _run_block()(self._state.ctypes.data, count)
+        with _lock:
+            if not _memories or _memories[0].count < count:
+                _memories[:] = [_Memory(count)]
+            if self._memory is not _memories[0]:
+                self._use(_memories[0])
+            self._state[3] = order.ctypes.data
+            outcome = _run_block()(self._state.ctypes.data, count)
+            doing, sites = (self._memory.words[k * count : (k + 1) * count].copy() for k in range(2))
         if outcome:
-            doing, sites = self._memory[:count], self._memory[count : 2 * count]
             raise KernelError(_why(outcome, count, doing, sites))
 
-    def _reserve(self, count):
+    def _use(self, memory):
         libc = _libc()
         at = lambda function: ctypes.cast(function, ctypes.c_void_p).value  # noqa: E731
-        self._count = count
-        self._memory = numpy.zeros(5 * count, numpy.int64)
-        self._stacks = numpy.empty(STACK * count + 64, numpy.uint8)
-        self._contexts = numpy.zeros(CONTEXT * (count + 1) + 64, numpy.uint8)
-        stacks, contexts = (-(-a.ctypes.data // 64) * 64 for a in (self._stacks, self._contexts))
-        main = contexts + CONTEXT * count
+        self._memory = memory
         box, tid, here = (self._address(f"nbgrad_{n}") for n in ("box", "tid", "here"))
-        ctypes.c_int64.from_address(self._address("nbgrad_main")).value = main
+        ctypes.c_int64.from_address(self._address("nbgrad_main")).value = memory.main
         self._state = numpy.array(
-            [at(libc.swapcontext), main, contexts, 0, box, tid, here, self._memory.ctypes.data,
-             at(libc.getcontext), at(libc.makecontext), self._entry, stacks],
+            [at(libc.swapcontext), memory.main, memory.contexts, 0, box, tid, here, memory.words.ctypes.data,
+             at(libc.getcontext), at(libc.makecontext), self._entry, memory.stacks],
             numpy.int64,
         )  # fmt: skip
 
