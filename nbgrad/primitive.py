@@ -146,9 +146,10 @@ class Primitive:
         -------
         callable
             A decorator for ``kernel(*inputs, out, *attributes)``, a plain function or one under ``numba.cuda.jit``.
-            Inputs and output are C-contiguous device arrays of the dtypes and shapes that they have in the program, and
-            inputs are read-only; attributes are those of the node that are numbers, in order: Python's floats have the
-            dtype of the output where that is one of floats.
+            Inputs and output are C-contiguous device arrays of the dtypes and shapes that they have in the program
+            (float32 for float16), and inputs are read-only.  Attributes are those of the node that are numbers, in
+            order: Python's floats are float32 where the output is, otherwise float64.  Inside, Numba's rules hold: an
+            integer times a float32 is a float64.
 
         Raises
         ------

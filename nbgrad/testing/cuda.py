@@ -30,22 +30,6 @@ from nbgrad.testing.fibres import YIELD, Fibres
 #: Bytes before and behind each array that a kernel must leave as they are.
 GUARD = 256
 
-#: a * b + c of 32-bit integers as (low, high), for which libdevice has two instructions of its own.
-_MULTIPLY_ADD = """
-define internal { i32, i32 } @nbgrad_multiply_add(i32 %a, i32 %b, i32 %c) {
-  %x = zext i32 %a to i64
-  %y = zext i32 %b to i64
-  %z = zext i32 %c to i64
-  %m = mul i64 %x, %y
-  %s = add i64 %m, %z
-  %l = trunc i64 %s to i32
-  %t = lshr i64 %s, 32
-  %h = trunc i64 %t to i32
-  %p = insertvalue { i32, i32 } undef, i32 %l, 0
-  %q = insertvalue { i32, i32 } %p, i32 %h, 1
-  ret { i32, i32 } %q
-}
-"""
 #: Threads of a block at most.
 MOST_THREADS = 1024
 #: Words of a block: numbers of its thread and of itself, counted along all axes, and extents along each.
@@ -138,11 +122,7 @@ def executable(text, surroundings, entries):
         Where the IR uses what has no counterpart on a CPU.
     """
     _initialise()
-    portable = _portable(text)
-    inline = re.search(r'\basm [^"\n]*"([^"]*)"', portable)
-    if inline:
-        raise KernelError(f"this kernel cannot run on a CPU: it has instructions of PTX in it: {inline[1]}")
-    first, *others = portable.split(BETWEEN)
+    first, *others = _portable(text).split(BETWEEN)
     module = llvm.parse_assembly(first)
     for other in others:
         module.link_in(llvm.parse_assembly(other))
@@ -165,6 +145,9 @@ def executable(text, surroundings, entries):
     missing = [f.name for f in module.functions if f.is_declaration and _only_on_a_gpu(f.name)]
     if missing:
         raise KernelError(f"this kernel cannot run on a CPU: it calls {', '.join(sorted(missing))}")
+    inline = re.search(r'\basm [^"\n]*"([^"]*)"', str(module))
+    if inline:
+        raise KernelError(f"this kernel cannot run on a CPU: it has instructions of PTX in it: {inline[1]}")
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     return engine
@@ -309,12 +292,7 @@ def _library_text():
 
     text = _portable(str(llvm.parse_bitcode(device_library())))
     text = re.sub(r"call i32 @__nvvm_reflect\([^)]*\)(?: #\d+)?", "add i32 0, 0", text)
-    text = re.sub(r'asm (?:sideeffect )?"rcp\.approx\.ftz\.f32[^"]*", "[^"]*"', "@llvm.nvvm.rcp.approx.ftz.f", text)
     text = instructions.defined(text)
-    text, found = re.subn(
-        r'asm (?:sideeffect )?"[^"]*mad\.lo\.cc\.u32[^"]*", "[^"]*"', "@nbgrad_multiply_add", text
-    )  # fmt: skip
-    text += _MULTIPLY_ADD if found else ""
     declared, lines = set(), []
     for line in text.split("\n"):
         name = re.match(r"declare [^@]*@([\w.]+)\(", line)

@@ -29,11 +29,25 @@ _ONE = {
 }
 _TWO = {
     "add.rn": "%r = fadd {t} %a, %b",
+    "sub.rn": "%r = fsub {t} %a, %b",
     "mul.rn": "%r = fmul {t} %a, %b",
     "div.rn": "%r = fdiv {t} %a, %b",
     "div.approx": "%r = fdiv {t} %a, %b",
     "fmin": "%r = call {t} @llvm.minnum.{m}({t} %a, {t} %b)",
     "fmax": "%r = call {t} @llvm.maxnum.{m}({t} %a, {t} %b)",
+}
+#: Instructions of PTX that libdevice has written out, by what only they say: what they are called here.
+_PTX = {
+    r"rcp\.approx\.ftz\.f32": "rcp.approx.ftz.f",
+    r"rsqrt\.approx\.ftz\.f64": "rsqrt.approx.ftz.d",
+    r"sub\.rn\.(?:ftz\.)?f32": "sub.rn.f",
+    r"sub\.rn\.f64": "sub.rn.d",
+    r"setp\.equ\.f64": "select.equal",
+    r"mad\.lo\.cc\.u32   \$0": "multiply_add.i32",
+    r"mov\.b64         \{clo,chi\}": "multiply_add.i64",
+    r"mul\.lo\.u32      r0": "multiply.i64",
+    r"add\.cc\.u32      r0": "add.i128",
+    r"sub\.cc\.u32      r0": "sub.i128",
 }
 _ROUNDINGS = {"rz": "trunc", "rn": "roundeven", "rm": "floor", "rp": "ceil"}
 #: s + e, exactly, of two numbers (Knuth, The Art of Computer Programming, volume 2, section 4.2.2).
@@ -97,7 +111,7 @@ _DIRECTED = {"rm": "below", "rp": "above", "rz": "towards"}
 @functools.cache
 def definitions():
     """For the name of each instruction, behind ``llvm.nvvm.``, the body of a function (type of its result, types of
-    arguments, lines) that has the arguments ``%a``, ``%b``, ``%c`` and returns ``%r``."""
+    arguments, lines) that has the arguments ``%a`` to ``%d`` and returns ``%r``."""
     made = {}
     for s, (t, m, _) in _FLOATS.items():
         for ftz in ("", ".ftz"):
@@ -138,6 +152,27 @@ def definitions():
             f"%x = {grown} {n} %a to {w}\n  %y = {grown} {n} %b to {w}\n  %z = mul {w} %x, %y\n"
             f"  %h = lshr {w} %z, {width}\n  %r = trunc {w} %h to {n}"
         )  # fmt: skip
+    made["select.equal"] = "double", ["double"] * 4, (
+        "%c0 = fcmp ueq double %a, %b\n  %r = select i1 %c0, double %c, double %d"
+    )  # fmt: skip
+    for n, w, width in (("i32", "i64", 32), ("i64", "i128", 64)):  # halves of integers twice as wide
+        pair = f"{{ {n}, {n} }}"
+        halves = (f"  %l = trunc {w} %s to {n}\n  %t = lshr {w} %s, {width}\n  %h = trunc {w} %t to {n}\n"
+                  f"  %p = insertvalue {pair} undef, {n} %l, 0\n  %r = insertvalue {pair} %p, {n} %h, 1")  # fmt: skip
+        product = f"%x = zext {n} %a to {w}\n  %y = zext {n} %b to {w}\n  %m = mul {w} %x, %y\n"
+        made[f"multiply_add.{n}"] = (
+            pair,
+            [n] * 3,
+            f"{product}  %z = zext {n} %c to {w}\n  %s = add {w} %m, %z\n{halves}",
+        )
+        made[f"multiply.{n}"] = pair, [n] * 2, f"{product}  %s = add {w} %m, 0\n{halves}"
+    whole = "".join(
+        f"%{v}0 = zext i64 %{low} to i128\n  %{v}1 = zext i64 %{high} to i128\n  %{v}2 = shl i128 %{v}1, 64\n"
+        f"  %{v} = or i128 %{v}0, %{v}2\n  "
+        for v, low, high in (("x", "a", "b"), ("y", "c", "d"))
+    )
+    for name in ("add", "sub"):
+        made[f"{name}.i128"] = pair, ["i64"] * 4, f"{whole}%s = {name} i128 %x, %y\n{halves}"
     return made
 
 
@@ -157,15 +192,24 @@ def defined(text):
         used[match[1]] = known[match[1]]
         return f"@nbgrad_{match[1]}("
 
+    text = re.sub(r'asm (?:sideeffect )?"([^"]*)", "[^"]*"', _named, text)
     text = re.sub(r"@llvm\.nvvm\.([\w.]+)\(", own, text)
     ours = lambda m: "" if m[1] in used else m[0]  # noqa: E731
     text = re.sub(r"^declare [^\n]*@nbgrad_([\w.]+)\([^\n]*\n", ours, text, flags=re.M)
     lines = [_HELPERS]
     for name, (returned, arguments, body) in used.items():
-        given = ", ".join(f"{ty} %{x}" for ty, x in zip(arguments, "abc", strict=False))
+        given = ", ".join(f"{ty} %{x}" for ty, x in zip(arguments, "abcd", strict=False))
         lines.append(f"define internal {returned} @nbgrad_{name}({given}) {{\n  {body}\n  ret {returned} %r\n}}")
     text += "\n" + "\n".join(lines)
     called = re.findall(r"call ([\w]+) (@llvm\.[\w.]+)\(([^\n]*)\)", "\n".join(lines))
     for returned, name, given in sorted(set(called)):
         text += f"\ndeclare {returned} {name}({', '.join(g.split()[0] for g in given.split(', '))})"
     return text + "\n"
+
+
+def _named(match):
+    """An instruction of PTX as one of NVVM; others are left as they are."""
+    for pattern, name in _PTX.items():
+        if re.search(pattern, match[1]):
+            return f"@llvm.nvvm.{name}"
+    return match[0]

@@ -175,12 +175,6 @@ def _code(primitive, arrays, numbers):
 
 def _compiled(primitive, arrays, numbers):
     call, kernel = f"{primitive.name}.cuda_kernel", primitive.cuda.kernel
-    for name, _ in arrays:
-        if name not in KINDS:
-            raise KernelError(
-                f"{call}: an array is of {name}, expected a dtype that registers have too; convert it before, or "
-                "return None from the layout to compute on the host"
-            )
     _numba_cuda(call)
     function, fast = _function(call, kernel)
     modules, inner = _modules(call, function, fast, arrays, numbers)
@@ -298,7 +292,7 @@ def _renamed(modules, inner):
         place = main.find(defined[1]) if defined else -1
         return place if place >= 0 else len(main), len(module)
 
-    names: dict = {}
+    names = {}
     ordered = [main, *sorted((m for m in modules if m is not main), key=mentioned)]
     for k, text in enumerate(ordered):
         text = re.sub(r"^; ModuleID[^\n]*\n", "", text, flags=re.M)
