@@ -36,7 +36,7 @@ FUSED = {
 
 def is_own(primitive):
     """Whether a primitive is declared here, not by a user."""
-    made = [getattr(f, "__module__", None) or "" for f in (primitive.kernel, primitive.infer)]
+    made = [getattr(f, "__module__", None) or "" for f in (primitive.kernel, primitive.infer, primitive.rule)]
     return any(module.startswith("nbgrad.kernels") for module in made)
 
 

@@ -85,7 +85,10 @@ def reference_ulp(row, dtype):
 
 def test_every_primitive_has_a_row():
     ng.full((1,), 1.0)  # `constant` is declared when the first one is made
-    assert set(BY_NAME) == set(primitives()) - {"constant"}
+    made_in = lambda p: {getattr(f, "__module__", None) or "" for f in (p.kernel, p.infer, p.rule)}  # noqa: E731
+    own = {n for n, p in primitives().items() if any(m.startswith("nbgrad.kernels") for m in made_in(p))}
+    assert len(own) > 100  # other tests declare primitives of their own
+    assert set(BY_NAME) == own - {"constant"}
 
 
 def test_no_primitive_has_two_rows():
