@@ -150,7 +150,11 @@ def test_a_kernel(bindings, settings, tmp_path):
 
     bindings.cuLaunchKernel = launch
     driver.launch(function, 7, 128, 17, 0x700000000000, 0, 1 << 40)
-    assert seen == [((7, 1, 1, 128, 1, 1, 0), [0x700000000000, 0, 1 << 40], 17)]
+    driver.launch(function, (2, 3, 4), (8, 16, 1), 17, 0x700000000000, 0, 24)
+    assert seen == [
+        ((7, 1, 1, 128, 1, 1, 0), [0x700000000000, 0, 1 << 40], 17),
+        ((2, 3, 4, 8, 16, 1, 0), [0x700000000000, 0, 24], 17),
+    ]
 
 
 def test_what_nvjitlink_does_not_take():
