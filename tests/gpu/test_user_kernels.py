@@ -331,7 +331,7 @@ def test_a_grid_of_three_axes_and_all_kinds_of_attributes():
     x = numpy.ones(288)
     attrs = {"many": 3, "bias": 2.5, "flag": True, "name": "no number", "scale": numpy.int8(-7)}
     low = lowered(lambda x: user_places(x, **attrs), x)
-    assert low.launches[0].words.values[3:] == [(3, "int64"), (2.5, "float64"), (True, "bool"), (-7, "int8")]
+    assert low.launches[0].words.values[4:] == [(3, "int64"), (2.5, "float64"), (True, "bool"), (-7, "int8")]
     k, j, i = numpy.mgrid[:6, :6, :8]
     (found,) = executed(low, [x])
     numpy.testing.assert_array_equal(found, (3 * (i + 10 * j + 100 * k) + 2 - 7 + 3 + 3).ravel())
