@@ -4,6 +4,7 @@ from nbgrad.kernels import (
     arithmetic,
     casting,
     comparison,
+    complex,
     cumulative,
     exponential,
     hyperbolic,

@@ -73,7 +73,7 @@ def positive_vjp(g):
     return g
 
 
-@elementwise(numpy.abs, domain="number", name="absolute")
+@elementwise(numpy.abs, domain="number", result="real", name="absolute")
 def absolute(x):
     """Absolute value."""
     return magnitude(x)

@@ -280,6 +280,10 @@ for _name in METHODS:
     setattr(Array, _name, _forward(_name))
 Array.flatten = _forward("ravel", "A 1-d Array with all elements in C order.")
 Array.T = property(lambda self: self.transpose(), doc="All axes reversed.")
+Array.conj = _forward("conj")
+Array.conjugate = _forward("conjugate")
+Array.real = property(_forward("real"), doc="The real part.")
+Array.imag = property(_forward("imag"), doc="The imaginary part.")
 Array.mT = property(lambda self: self.swapaxes(-1, -2), doc="Last two axes swapped.")
 
 

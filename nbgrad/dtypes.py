@@ -9,6 +9,8 @@ INT64 = numpy.dtype("int64")
 FLOAT16 = numpy.dtype("float16")
 FLOAT32 = numpy.dtype("float32")
 FLOAT64 = numpy.dtype("float64")
+COMPLEX64 = numpy.dtype("complex64")
+COMPLEX128 = numpy.dtype("complex128")
 
 SUPPORTED = frozenset(
     numpy.dtype(n)
@@ -25,13 +27,15 @@ SUPPORTED = frozenset(
         "float16",
         "float32",
         "float64",
+        "complex64",
+        "complex128",
     )
 )
 
-#: Stand-ins for Python scalars in promotion: bool, int and float take the dtype of their partner if they can.
-WEAK = {bool: "weak bool", int: "weak int", float: "weak float"}
-_WEAK_DTYPE = {"weak bool": BOOL, "weak int": INT64, "weak float": FLOAT64}
-_WEAK_EXAMPLE = {"weak bool": False, "weak int": 0, "weak float": 0.0}
+#: Stand-ins for Python scalars in promotion: they take the dtype of their partner if they can.
+WEAK = {bool: "weak bool", int: "weak int", float: "weak float", complex: "weak complex"}
+_WEAK_DTYPE = {"weak bool": BOOL, "weak int": INT64, "weak float": FLOAT64, "weak complex": COMPLEX128}
+_WEAK_EXAMPLE = {"weak bool": False, "weak int": 0, "weak float": 0.0, "weak complex": 0j}
 
 
 def as_dtype(dtype, call="astype"):
@@ -46,9 +50,23 @@ def as_dtype(dtype, call="astype"):
     return result
 
 
-def is_float(dtype):
-    """True for the dtypes that carry gradients."""
-    return dtype.kind == "f"
+def is_inexact(dtype):
+    """True for the dtypes that carry gradients: floats and complex numbers."""
+    return dtype.kind in "fc"
+
+
+_REAL = {COMPLEX64: FLOAT32, COMPLEX128: FLOAT64}
+_COMPLEX = {FLOAT32: COMPLEX64, FLOAT64: COMPLEX128, FLOAT16: COMPLEX64}
+
+
+def real_of(dtype):
+    """The dtype of the real part; of real numbers their own."""
+    return _REAL.get(dtype, dtype)
+
+
+def complex_of(dtype):
+    """The complex dtype with parts of this one; of integers and booleans complex128."""
+    return dtype if dtype.kind == "c" else _COMPLEX.get(dtype, COMPLEX128)
 
 
 def promote(kinds):
@@ -60,6 +78,8 @@ def promote(kinds):
 
 
 _resolved = {}
+#: The dtype of a result, from that of the operands.
+_RESULTS = {"same": lambda dtype: dtype, "real": real_of, "complex": complex_of}
 
 
 def resolve(primitive, kinds):
@@ -79,16 +99,19 @@ def _resolve(primitive, kinds):
         common = promote(free)
         if common not in SUPPORTED:
             raise DtypeError(f"{primitive.name}: operands {', '.join(map(str, kinds))} have no common supported dtype")
-        if primitive.domain == "float" and common.kind != "f":
+        if primitive.domain == "float" and not is_inexact(common):
             common = FLOAT64
+        if common.kind == "c" and not primitive.of_complex:
+            raise DtypeError(f"{primitive.name}: got {common}, expected real numbers; take x.real, x.imag or abs(x)")
         if primitive.domain == "number" and common.kind == "b":
             raise DtypeError(
                 f"{primitive.name}: booleans are not numbers here; use logical operations, or cast with "
                 ".astype('int64')"
             )
-        if primitive.domain == "integer" and common.kind == "f":
+        if primitive.domain == "integer" and is_inexact(common):
             raise DtypeError(
                 f"{primitive.name}: got {common}, expected integers or booleans; cast with .astype('int64')"
             )
-    result = common if primitive.result == "same" else numpy.dtype(primitive.result)
+    made = _RESULTS.get(primitive.result)
+    result = numpy.dtype(primitive.result) if made is None else made(common)
     return result, tuple(common if c is None else numpy.dtype(c) for c in casts)

@@ -130,7 +130,7 @@ def table(value):
 def scalar(value, dtype):
     """A node for a Python number: a leaf, or inside a rule a constant that belongs to the structure."""
     key = value, dtype, state.static
-    found = _scalars.get(key) if value else None
+    found = _scalars.get(key) if value and type(value) is not complex else None
     if found is None:
         if len(_scalars) > 4096:
             _scalars.clear()
@@ -139,7 +139,7 @@ def scalar(value, dtype):
         except OverflowError:
             raise DtypeError(f"the Python number {value} does not fit {dtype}, the dtype of its partner") from None
         found = constant(value, dtype) if state.static else Node(None, (), (), (), dtype, array)
-        if value:  # 0.0 and -0.0 are equal as keys and not as numbers
+        if value and type(value) is not complex:  # 0.0 and -0.0 are equal as keys and not as numbers
             _scalars[key] = found
     return found
 
@@ -147,7 +147,10 @@ def scalar(value, dtype):
 def constant(value, dtype, shape=()):
     """A constant that belongs to the structure of a graph: seeds, numbers of VJP rules."""
     number = numpy.array(value, dtype).item()
-    if number != number:
+    if type(number) is complex:
+        shown = repr(number)  # equal numbers may differ in the signs of their zeros
+        attrs = (_complex.setdefault(shown, number), shown)
+    elif number != number:
         attrs = (math.nan,)  # one object, which as part of a key equals itself
     elif number == 0 and math.copysign(1.0, number) < 0:
         attrs = (number, "minus")  # -0.0 == 0.0, but they are different constants
@@ -157,6 +160,8 @@ def constant(value, dtype, shape=()):
 
 
 _constant = None
+#: Complex numbers by how they are written: a nan is then one object, which as part of a key equals itself.
+_complex: dict = {}
 
 
 def constant_primitive():
@@ -231,7 +236,7 @@ def apply(primitive, args, attrs):
             if (
                 x.dtype.kind == "f"
                 and primitive.domain != "integer"
-                and primitive.result == "same"
+                and (primitive.result == "same" or primitive.result == "real")
                 and primitive.arity == 1
             ):
                 return Array(applied(primitive, (x,), (), x.shape, x.dtype))

@@ -48,7 +48,7 @@ def power(x1, x2):
     if type(x2) in (int, float) and isinstance(x1, graph.Array):
         if x2 == 2:
             return roots.square(x1)
-        if x1._node.dtype.kind == "f":
+        if x1._node.dtype.kind in "fc":
             if x2 == 1:
                 return a.positive(x1)
             if x2 == 0.5:

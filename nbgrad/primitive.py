@@ -36,6 +36,12 @@ class Primitive:
         ``infer(inputs, attrs) -> (shape, dtype)`` for everything but elementwise primitives.
     of_floats : bool
         An elementwise primitive takes floats as they are, to the same dtype or booleans.
+    of_complex : bool
+        It takes complex numbers.
+    pairs : callable or None
+        What it is of complex numbers, as a text on pairs of real and imaginary parts: see `of_pairs`.
+    complex_rule : callable or None
+        The VJP for complex inputs, where it is not that of a holomorphic function: see `complex_vjp`.
     """
 
     __slots__ = (
@@ -43,6 +49,7 @@ class Primitive:
         "attributes",
         "block",
         "casts",
+        "complex_rule",
         "cost",
         "cuda",
         "differentiable",
@@ -56,7 +63,9 @@ class Primitive:
         "layout",
         "name",
         "near",
+        "of_complex",
         "of_floats",
+        "pairs",
         "reads",
         "reference",
         "result",
@@ -75,7 +84,9 @@ class Primitive:
         self.name, self.kind, self.kernel, self.reference = name, kind, kernel, reference
         self.variants, self.near, self.block, self.cuda = {}, None, None, None
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
-        self.of_floats = domain != "integer" and casts is None and result in ("same", "bool")
+        self.of_floats = domain != "integer" and casts is None and result in ("same", "real", "bool")
+        self.of_complex = kind != "elementwise"
+        self.pairs = self.complex_rule = None
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
         self.doc = doc
@@ -96,9 +107,27 @@ class Primitive:
         The parameter names are the list of residuals: ``g`` cotangent, ``y`` output, ``x`` (or ``x1``,
         ``x2``, ...) inputs, ``xs`` all inputs as a tuple; any other name is an attribute of the node.
         """
-        self.rule = rule
-        self.reads = rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
+        self.rule, self.reads = rule, parameters(rule)
         return rule
+
+    def complex_vjp(self, rule):
+        """Declare the VJP for complex inputs of a function that is not holomorphic, as of ``abs``.
+
+        The cotangent of z = x + iy is dL/dx + i dL/dy for a real L.  A rule that was declared with `vjp` serves
+        holomorphic functions as it is: the sweep hands it the conjugates of what it reads.  This one gets the numbers
+        themselves.
+        """
+        self.complex_rule = rule
+        return rule
+
+    def of_pairs(self, text):
+        """Declare what the primitive is of complex numbers: a text on pairs ``(real part, imaginary part)``.
+
+        Complex operands arrive as pairs of real Arrays, others as they are, attributes by name.  A pair is returned for
+        a complex result.  ``None`` in place of a text leaves it to the NumPy reference.
+        """
+        self.pairs, self.of_complex = text, True
+        return text
 
     def array_kernel(self, layout):
         """Declare the compiled form of an array primitive: a text over pointers, and its layout.
@@ -249,8 +278,8 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
         The NumPy twin; without one the text itself is called for each element.
     domain : {"float", "number", "integer", "any"}
         What inputs are cast to before the kernel sees them: ``float`` turns integers into float64.
-    result : {"same", "bool", "int64"}
-        dtype of the result; ``same`` is the common dtype of the inputs.
+    result : {"same", "real", "complex", "bool", "int64"}
+        dtype of the result; ``same`` is the common dtype of the inputs, ``real`` that of its real part.
     expression : str, optional
         Python expression with ``{0}``, ``{1}`` for the operands, when the kernel is a single operator.
     casts : tuple, optional
@@ -298,6 +327,11 @@ def structural(kind, *, reference, name=None, differentiable=True, cost=1):
 def full(shape, value, dtype):
     """An Array of one number that belongs to the structure of the graph; for VJP rules."""
     return graph.Array(graph.constant(value, dtype, shape))
+
+
+def parameters(rule):
+    """What a rule reads, by name."""
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
 
 
 def _find(name):

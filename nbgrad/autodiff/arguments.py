@@ -30,7 +30,7 @@ def seed(call, argument, value, y, of):
         node = graph.leaf(graph.array_value(value, call, argument))
     else:
         array = graph.array_value(value, call, argument)
-        if array.dtype.kind == "b" and dtypes.is_float(y.dtype):
+        if array.dtype.kind == "b" and dtypes.is_inexact(y.dtype):
             raise DtypeError(f"{call}: {argument} is boolean, its y has dtype {y.dtype}\n    {describe(y, of)}")
         node = graph.leaf(array.astype(y.dtype))
     if node.shape != y.shape:

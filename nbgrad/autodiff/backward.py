@@ -2,6 +2,7 @@
 
 from nbgrad import dtypes, graph, shapes
 from nbgrad.errors import MissingRuleError, describe
+from nbgrad.primitive import parameters
 
 #: How cotangents that meet in one node are summed.
 ADD_N, TREE, ACCUMULATE = 0, 1, 2
@@ -25,7 +26,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     order = _between(outputs, wanted, frozenset(stops))
     cotangents = {}
     for y, seed in zip(outputs, seeds, strict=True):
-        if dtypes.is_float(y.dtype):
+        if dtypes.is_inexact(y.dtype):
             cotangents.setdefault(y, []).append(seed)
     result = {}
     previous_static, graph.state.static = graph.state.static, True
@@ -55,7 +56,7 @@ def _between(outputs, wanted, stops):
     """Nodes on differentiable paths from `wanted` to `outputs`, inputs before users, as an ordered dict."""
     reached = {}
     for node in graph.topological(outputs, stop=lambda n: not _differentiable(n)):
-        connected = node in wanted and dtypes.is_float(node.dtype)
+        connected = node in wanted and dtypes.is_inexact(node.dtype)
         if not connected and _differentiable(node) and node not in stops:
             connected = any(i in reached for i in node.inputs)
         if connected:
@@ -64,7 +65,7 @@ def _between(outputs, wanted, stops):
 
 
 def _differentiable(node):
-    return dtypes.is_float(node.dtype) and (node.primitive is None or node.primitive.differentiable)
+    return dtypes.is_inexact(node.dtype) and (node.primitive is None or node.primitive.differentiable)
 
 
 def accumulate(parts, aggregation=ADD_N):
@@ -105,24 +106,30 @@ def pull(node, cotangent, needed=None):
             f"grad of {primitive.name}: no VJP for it. Declare one beside the kernel with @{primitive.name}.vjp, "
             f"or cut the path with ng.stop_gradient(x).\n    {describe(node, 'y')}"
         )
+    rule, reads, residual = primitive.rule, primitive.reads, array
+    if node.dtype.kind == "c" or any(x.dtype.kind == "c" for x in node.inputs):
+        if primitive.complex_rule is None:
+            residual = conjugated  # the adjoint of multiplying by f'(z) is to multiply by its conjugate
+        else:
+            rule, reads = primitive.complex_rule, parameters(primitive.complex_rule)
     arguments = []
     attrs = dict(node.attrs) if node.attrs else {}
-    for name in primitive.reads:
+    for name in reads:
         if name == "g":
             arguments.append(array(cotangent))
         elif name == "y":
-            arguments.append(array(node))
+            arguments.append(residual(node))
         elif name == "x" or name == "x1":
-            arguments.append(array(node.inputs[0]))
+            arguments.append(residual(node.inputs[0]))
         elif name == "x2":
-            arguments.append(array(node.inputs[1]))
+            arguments.append(residual(node.inputs[1]))
         elif name == "x3":
-            arguments.append(array(node.inputs[2]))
+            arguments.append(residual(node.inputs[2]))
         elif name == "xs":
-            arguments.append(tuple(array(i) for i in node.inputs))
+            arguments.append(tuple(residual(i) for i in node.inputs))
         else:
             arguments.append(attrs[name])
-    pulled = primitive.rule(*arguments)
+    pulled = rule(*arguments)
     if not isinstance(pulled, tuple):
         pulled = (pulled,)
     if len(pulled) != len(node.inputs):
@@ -131,6 +138,15 @@ def pull(node, cotangent, needed=None):
             "inputs; return one each, None for none"
         )
     return _fitted(pulled, node, needed)
+
+
+def conjugated(node):
+    """The conjugate of a node; of a real one the node."""
+    if node.dtype.kind != "c":
+        return graph.Array(node)
+    from nbgrad.kernels.complex import conjugate
+
+    return conjugate(graph.Array(node))
 
 
 def _fitted(pulled, node, needed):

@@ -20,7 +20,7 @@ from nbgrad.kernels.casting import identity
 from nbgrad.runtime.evaluate import realize
 
 
-def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False):
+def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False, *, holomorphic=False):
     """A function that computes the gradient of `fn`.
 
     Parameters
@@ -42,6 +42,10 @@ def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sen
     sens_param : bool
         The call takes the seed of the outputs as keyword ``sens`` or as last positional argument: an array
         of the shape and dtype of the output, or a tuple of such for several outputs.
+    holomorphic : bool
+        `fn` is a holomorphic function of complex numbers: its complex derivative is computed.  Otherwise the gradient
+        of a real L by a complex z = x + iy is dL/dx + i dL/dy, which points uphill (as TensorFlow and PyTorch have it),
+        and complex outputs need a seed.
 
     Returns
     -------
@@ -76,15 +80,18 @@ def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sen
     >>> ng.grad(f, grad_position=(0, 1), return_ids=True)(x, y)[1]
     (1, Array([1., 4.], shape=(2,), dtype=float64, device=cpu))
     """
-    return Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(False)
+    options = Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic)
+    return options.transform(False)
 
 
-def value_and_grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False):
+def value_and_grad(
+    fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False, *, holomorphic=False
+):
     """A function that computes what `fn` returns, and its gradient.
 
     Parameters
     ----------
-    fn, grad_position, weights, has_aux, return_ids, sens_param
+    fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic
         As for `grad`.
 
     Returns
@@ -105,7 +112,8 @@ def value_and_grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=
     >>> gw
     Array([ 18., -32.], shape=(2,), dtype=float64, device=cpu)
     """
-    return Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param).transform(True)
+    options = Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic)
+    return options.transform(True)
 
 
 def get_grad(gradients, identifier):
@@ -178,7 +186,7 @@ def _ready(call, items):
             found = graph.leaf(graph.array_value(x, call, "argument 0"))
         if node is None:
             node = found
-            if node.dtype.kind != "f":
+            if node.dtype.kind not in "fc":
                 return None
     return node
 
@@ -216,7 +224,7 @@ class Inputs:
             a = items[p]
             if isinstance(a, Array):
                 node = a._node
-                if node.dtype.kind != "f":
+                if node.dtype.kind not in "fc":
                     raise _not_float(call, node, f"argument {p}")
                 originals.append(node)
                 trees.append(None)
@@ -224,7 +232,7 @@ class Inputs:
                 self._other(call, a, p)
         for w in weights:
             node = w._node
-            if node.dtype.kind != "f":
+            if node.dtype.kind not in "fc":
                 raise _not_float(call, node, f"weight {w.name}")
             originals.append(node)
         self.now = not state.tracked
@@ -251,7 +259,7 @@ class Inputs:
     def _other(self, call, value, position):
         if isinstance(value, (numpy.ndarray, numpy.generic)):
             node = graph.leaf(graph.array_value(value, call, f"argument {position}"))
-            if node.dtype.kind != "f":
+            if node.dtype.kind not in "fc":
                 raise _not_float(call, node, f"argument {position}")
             self.originals.append(node)
             self.trees.append(None)
@@ -281,7 +289,7 @@ class Inputs:
                     f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
                     "with nbgrad.asarray, or move it to an argument that is not differentiated"
                 )
-            if node.dtype.kind != "f":
+            if node.dtype.kind not in "fc":
                 raise _not_float(call, node, where)
             self.originals.append(node)
         self.trees.append((treespec, len(leaves)))
@@ -332,6 +340,10 @@ class Inputs:
             outputs, [backward.ones(y) for y in outputs] if seeds is None else seeds, wrappers, stops=wrappers
         )
         return [backward.zeros(w) if g is None else g for w, g in zip(wrappers, found, strict=True)]
+
+    def derived(self, outputs, seeds):
+        """The derivatives of a holomorphic function: conjugates of the cotangents."""
+        return [backward.conjugated(g)._node for g in self.swept(outputs, seeds)]
 
     def pushed(self, outputs, tangents):
         """The tangents of the outputs: the pullback of the pullback, which is linear in its seeds."""
@@ -403,13 +415,14 @@ class Later:
 class Options:
     """The checked options of a transform."""
 
-    def __init__(self, call, fn, grad_position, weights, has_aux, return_ids, sens_param):
+    def __init__(self, call, fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic=False):
         if not callable(fn):
             raise ArgumentError(f"{call}: fn must be callable, got {describe(fn)}")
         self.call, self.fn = call, fn
         self.has_aux = flag(call, "has_aux", has_aux)
         self.return_ids = flag(call, "return_ids", return_ids)
         self.sens_param = flag(call, "sens_param", sens_param)
+        self.holomorphic = flag(call, "holomorphic", holomorphic)
         if grad_position is None and weights is None:
             raise GradientError(f"{call}: grad_position and weights cannot both be None; say what to differentiate by")
         self.positions = positions(call, grad_position)
@@ -429,7 +442,7 @@ class Options:
     def transform(self, with_value):
         """The gradient function."""
         call, fn, places, weights = self.call, self.fn, self.positions, self.distinct
-        has_aux, sens_param = self.has_aux, self.sens_param
+        has_aux, sens_param, holomorphic = self.has_aux, self.sens_param, self.holomorphic
         bare = len(places) == 1 and not self.by_weight and not self.return_ids
 
         def gradient(*args, **kwargs):
@@ -449,12 +462,17 @@ class Options:
                 raise _nothing(call, fn, first)
             seeds = _checked_seeds(call, sens, first, differentiated) if sens_param else None
             outputs = differentiated
+            build = None
             for n in differentiated:
                 if n.dtype.kind != "f":
                     outputs, seeds = _floating(differentiated, seeds)
+                    _check_complex(call, outputs, seeds, holomorphic)
                     break
+            if holomorphic:
+                _check_holomorphic(call, outputs, inputs.wrappers)
+                build = inputs.derived
             values = nodes if with_value else (nodes[count:] if has_aux else ())
-            arrays, found = inputs.pulled(outputs, seeds, values)
+            arrays, found = inputs.pulled(outputs, seeds, values, build)
             answer = found[0] if bare and inputs.trees[0] is None else self.assemble(inputs, found)
             if with_value:
                 return (arrays[0] if isinstance(out, Array) else rebuilt(out, iter(arrays))), answer
@@ -541,8 +559,29 @@ def _nothing(call, fn, out):
 
 def _floating(nodes, seeds):
     """The nodes that carry gradients, with their seeds."""
-    keep = [i for i, n in enumerate(nodes) if n.dtype.kind == "f"]
+    keep = [i for i, n in enumerate(nodes) if n.dtype.kind in "fc"]
     return [nodes[i] for i in keep], None if seeds is None else [seeds[i] for i in keep]
+
+
+def _check_complex(call, outputs, seeds, holomorphic):
+    """A complex output has a direction only by a seed, or if its function is holomorphic."""
+    for i, n in enumerate(outputs):
+        if n.dtype.kind == "c" and seeds is None and not holomorphic:
+            raise DtypeError(
+                f"{call}: output {i} is complex, so that it has no gradient of its own; return a real number such as "
+                "abs(z) ** 2 or z.real, give a seed with sens_param=True, or say holomorphic=True\n    "
+                + describe(n, f"output {i}")
+            )
+
+
+def _check_holomorphic(call, outputs, inputs):
+    for what, nodes in (("input", inputs), ("output", outputs)):
+        for i, n in enumerate(nodes):
+            if n.dtype.kind != "c":
+                raise DtypeError(
+                    f"{call}: with holomorphic=True every input and output must be complex, and {what} {i} has dtype "
+                    f"{n.dtype}; cast it with .astype('complex128')\n    {describe(n, f'{what} {i}')}"
+                )
 
 
 def _made_before(since, nodes):

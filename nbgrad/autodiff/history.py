@@ -32,7 +32,7 @@ def check_history(call, outputs, sources, found, stops=()):
     if not lost:
         return
     for x, g in zip(sources, found, strict=True):
-        if not dtypes.is_float(x.dtype):
+        if not dtypes.is_inexact(x.dtype):
             continue
         for node in lost:
             if node is not x and node.serial > x.serial and _may_depend(node, x):
@@ -61,7 +61,7 @@ def _explained(call, node, x, partly):
 
 def _carries(node):
     """Whether a cotangent can pass a node, or could before its inputs were dropped."""
-    if not dtypes.is_float(node.dtype):
+    if not dtypes.is_inexact(node.dtype):
         return False
     if node.primitive is not None:
         return node.primitive.differentiable

@@ -1,6 +1,7 @@
 """Lower: from a simplified graph to a table of launches.
 
-simplify -> join -> unroll -> rows in steps -> pad -> running sums -> fuse -> nests -> source -> machine code -> table
+simplify -> pairs -> join -> unroll -> rows in steps -> pad -> running sums -> fuse -> nests -> source
+-> machine code -> table
 """
 
 from nbgrad import graph, shapes
@@ -11,6 +12,7 @@ from nbgrad.compile.join import join_products
 from nbgrad.compile.launch import CHUNK, Launch, even, shortened, weight_of
 from nbgrad.compile.memory import plan_arena
 from nbgrad.compile.pad import inside, padded
+from nbgrad.compile.pairs import in_pairs
 from nbgrad.compile.row_kernel import RowKernel
 from nbgrad.compile.rows import Rows, in_rows, in_steps
 from nbgrad.compile.running import running_sums
@@ -32,6 +34,8 @@ class Lowering(Singles):
     """
 
     def __init__(self, inputs, captured, outputs):
+        self._facts = [(n.dtype, n.shape) for n in inputs], [(n.dtype, n.shape) for n in outputs]
+        inputs, captured, outputs = in_pairs(inputs, captured, outputs)
         self.inputs, self.captured = inputs, captured
         order = graph.topological(outputs)
         for change in (join_products, unroll, in_steps, padded):
@@ -91,8 +95,7 @@ class Lowering(Singles):
                 buffer.last = at
         arena = {id(b): b for launch in self.launches for b in (*launch.reads, *launch.writes)}
         size = plan_arena(arena.values())
-        facts = [(n.dtype, n.shape) for n in self.inputs], [(n.dtype, n.shape) for n in self.outputs]
-        return (*facts, [n.fact("value") for n in self.captured], self.launches, size)
+        return (*self._facts, [n.fact("value") for n in self.captured], self.launches, size)
 
     # ------------------------------------------------------------ what depends on the target
 

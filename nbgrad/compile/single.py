@@ -50,7 +50,7 @@ class Singles:
 
     def _host(self, node):
         """The NumPy reference, called between native launches."""
-        launch = Launch(node.primitive.name)
+        launch = Launch(getattr(dict(node.attrs).get("primitive"), "name", node.primitive.name))
         views = []
         for x in node.inputs:
             origin = self.plan.sources[x].origin

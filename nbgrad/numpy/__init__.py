@@ -3,6 +3,8 @@
 from numpy import (
     bool_,
     can_cast,
+    complex64,
+    complex128,
     e,
     finfo,
     float16,
@@ -54,6 +56,7 @@ from nbgrad.numpy.elementwise import (
     acosh,
     add,
     allclose,
+    angle,
     arccos,
     arccosh,
     arcsin,

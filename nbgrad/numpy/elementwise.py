@@ -12,6 +12,7 @@ from nbgrad.kernels import (
     arithmetic,
     casting,
     comparison,
+    complex,
     exponential,
     hyperbolic,
     roots,
@@ -415,19 +416,19 @@ def gammaln(x):
 def floor(x):
     """Largest integral value not above x."""
     x = as_array(x, "floor")
-    return rounding.floor(x) if x.dtype.kind == "f" else x
+    return rounding.floor(x) if dtypes.is_inexact(x.dtype) else x
 
 
 def ceil(x):
     """Smallest integral value not below x."""
     x = as_array(x, "ceil")
-    return rounding.ceil(x) if x.dtype.kind == "f" else x
+    return rounding.ceil(x) if dtypes.is_inexact(x.dtype) else x
 
 
 def trunc(x):
     """x without its fraction."""
     x = as_array(x, "trunc")
-    return rounding.trunc(x) if x.dtype.kind == "f" else x
+    return rounding.trunc(x) if dtypes.is_inexact(x.dtype) else x
 
 
 def fix(x):
@@ -443,7 +444,7 @@ def rint(x):
 def round(x, decimals=0):
     """Nearest value with so many decimals, ties to even; the derivative is zero."""
     x, decimals = as_array(x, "round"), as_integer(decimals, "round", "decimals")
-    if x.dtype.kind != "f":
+    if not dtypes.is_inexact(x.dtype):
         if decimals >= 0:
             return x
         unit = 10**-decimals
@@ -696,6 +697,8 @@ def gelu(x):
 def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     """Numbers in place of nan and infinities: 0 and the largest finite ones unless given."""
     x = as_array(x, "nan_to_num")
+    if x.dtype.kind == "c":
+        return complex.from_parts(*(nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))))
     if x.dtype.kind != "f":
         return x
     largest = float(numpy.finfo(x.dtype).max)
@@ -705,24 +708,33 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 
 
 def real(x):
-    """The real part: x itself, since Arrays are real."""
-    return as_array(x, "real")
+    """The real part; of real numbers they themselves."""
+    x = as_array(x, "real")
+    return complex.real(x) if x.dtype.kind == "c" else x
 
 
 def imag(x):
-    """The imaginary part: zeros, since Arrays are real."""
+    """The imaginary part; of real numbers zeros."""
     x = as_array(x, "imag")
-    return Array(graph.constant(0, x.dtype, x.shape))
+    return complex.imag(x) if x.dtype.kind == "c" else Array(graph.constant(0, x.dtype, x.shape))
 
 
 def conj(x):
-    """Same as `real`."""
-    return real(x)
+    """The conjugate; of real numbers they themselves."""
+    x = as_array(x, "conj")
+    return complex.conjugate(x) if x.dtype.kind == "c" else x
 
 
 def conjugate(x):
-    """Same as `real`."""
-    return real(x)
+    """Same as `conj`."""
+    return conj(x)
+
+
+def angle(z, deg=False):
+    """The angle of complex numbers in the plane, in radians (degrees with `deg`), within (-pi, pi]."""
+    z = as_array(z, "angle")
+    turn = trigonometric.arctan2(imag(z), real(z))
+    return turn * (180.0 / numpy.pi) if deg else turn
 
 
 def stop_gradient(x):
@@ -732,4 +744,4 @@ def stop_gradient(x):
 
 def _floating(x, call):
     x = as_array(x, call)
-    return x if x.dtype.kind == "f" else cast(x, dtypes.FLOAT64)
+    return x if dtypes.is_inexact(x.dtype) else cast(x, dtypes.FLOAT64)

@@ -1,5 +1,6 @@
 """Linear algebra under NumPy's names, with gradients."""
 
+from nbgrad import dtypes
 from nbgrad.errors import ShapeError, describe
 from nbgrad.kernels import linalg as kernels
 from nbgrad.numpy._arguments import as_array, cast, promoted
@@ -11,7 +12,7 @@ __all__ = ["cholesky", "inv", "solve"]
 
 def _floating(x, call, name="a"):
     x = as_array(x, call, name)
-    return x if x.dtype.kind == "f" else cast(x, "float64")
+    return x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
 
 
 def cholesky(a, /, *, upper=False):

@@ -10,7 +10,7 @@ import numpy
 
 from nbgrad import dtypes, shapes
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
-from nbgrad.kernels import casting, comparison, cumulative, exponential, roots, selection
+from nbgrad.kernels import casting, comparison, complex, cumulative, exponential, roots, selection
 from nbgrad.kernels import reduction as kernels
 from nbgrad.numpy._arguments import as_array, as_dtype, cast, leaf
 from nbgrad.numpy.manipulation import broadcast_to, concatenate, part, ravel, reshape
@@ -24,7 +24,7 @@ def _reduce(primitive, call, x, axis, keepdims):
 
 def _wide(x, dtype, call):
     """`x` in the dtype that NumPy accumulates in: small integers and booleans in 64 bits."""
-    if dtype is None and x._node.dtype.kind == "f":
+    if dtype is None and x._node.dtype.kind in "fc":
         return x
     dtype = as_dtype(dtype, call)
     if dtype is None:
@@ -116,8 +116,8 @@ def _floating(x, dtype, call):
     """`x` in the floating dtype that means are computed in."""
     dtype = as_dtype(dtype, call)
     if dtype is None:
-        return x if x.dtype.kind == "f" else cast(x, dtypes.FLOAT64)
-    if dtype.kind != "f":
+        return x if dtypes.is_inexact(x.dtype) else cast(x, dtypes.FLOAT64)
+    if not dtypes.is_inexact(dtype):
         raise DtypeError(f"{call}: dtype must be a float, not {dtype}; cast the result instead")
     return cast(x, dtype)
 
@@ -186,7 +186,13 @@ def var(x, axis=None, dtype=None, *, ddof=0, correction=None, keepdims=False):
     x = _floating(as_array(x, "var"), dtype, "var")
     degrees = builtins.max(_count(x, axis, "var") - ddof, 0)
     deviation = x - mean(x, axis, keepdims=True)
-    return sum(roots.square(deviation), axis, keepdims=keepdims) / float(degrees)
+    size = roots.square(deviation) if deviation.dtype.kind != "c" else _squared_size(deviation)
+    return sum(size, axis, keepdims=keepdims) / float(degrees)
+
+
+def _squared_size(x):
+    a, b = complex.real(x), complex.imag(x)
+    return a * a + b * b
 
 
 def std(x, axis=None, dtype=None, *, ddof=0, correction=None, keepdims=False):

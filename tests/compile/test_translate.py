@@ -70,7 +70,7 @@ def test_translated_equals_numba(primitive, dtype):
     inputs = samples(dtype, primitive.arity)
     if primitive.casts:
         inputs = [x if c is None else x.astype(c) for x, c in zip(inputs, primitive.casts, strict=True)]
-    result = dtype if primitive.result == "same" else np.dtype(primitive.result)
+    result = dtype if primitive.result in ("same", "real") else np.dtype(primitive.result)
     source = loop(primitive.arity, [str(x.dtype) for x in inputs], result)
     functions = {"function": (primitive.text(dtype), str(dtype))}
     k = next(_count)
@@ -93,7 +93,7 @@ def test_translated_equals_numba(primitive, dtype):
 def test_every_supported_dtype_can_be_in_memory():
     from nbgrad.compile.words import POINTERS
 
-    assert set(POINTERS) == {str(d) for d in SUPPORTED}
+    assert set(POINTERS) == {str(d) for d in SUPPORTED if d.kind != "c"}  # complex ones are pairs
 
 
 def defined(source, name):

@@ -331,4 +331,6 @@ def test_errors_name_call_and_cause():
     with pytest.raises(errors.ArgumentError, match=r"not an array|must be an array"):
         np.sin("text")
     with pytest.raises(errors.DtypeError, match="not supported"):
-        np.sin(numpy.ones(2, complex))
+        np.sin(numpy.ones(2, "longdouble"))
+    with pytest.raises(errors.DtypeError, match=r"floor_divide: got complex128, expected real numbers; take x\.real"):
+        np.floor_divide(numpy.ones(2, complex), 2)

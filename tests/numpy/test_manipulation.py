@@ -243,7 +243,7 @@ MESSAGES = (
     (lambda: np.meshgrid(C, indexing="no"), errors.ArgumentError, r"meshgrid: indexing must be 'xy' or 'ij'"),
     (lambda: np.moveaxis(A, 3, 0), errors.ShapeError, r"moveaxis: axis 3 is out of range"),
     (lambda: np.reshape(A, (2.5, 2)), errors.ArgumentError, r"reshape: shape must be an integer"),
-    (lambda: np.astype(A, "complex64"), errors.DtypeError, r"astype: dtype complex64 is not supported"),
+    (lambda: np.astype(A, "datetime64"), errors.DtypeError, r"astype: dtype datetime64 is not supported"),
 )
 
 
