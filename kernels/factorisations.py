@@ -2,10 +2,10 @@
 
 A primitive has one output, so the factors lie side by side along the last axis and `unpack` takes them out as views.
 
-Sources: Giles 2008, Collected matrix derivative results for forward and reverse mode algorithmic differentiation; Seeger
-et al. 2017, Auto-differentiating linear algebra; Walter & Lehmann 2018, Algorithmic differentiation of linear algebra
-functions with application in optimum experimental design (QR); Wan & Zhang 2019, Automatic differentiation for complex
-valued SVD; Boeddeker et al. 2017, On the computation of complex-valued gradients (eigenvectors that are not
+Sources: Giles 2008, Collected matrix derivative results for forward and reverse mode algorithmic differentiation;
+Seeger et al. 2017, Auto-differentiating linear algebra; Walter & Lehmann 2018, Algorithmic differentiation of linear
+algebra functions with application in optimum experimental design (QR); Wan & Zhang 2019, Automatic differentiation for
+complex valued SVD; Boeddeker et al. 2017, On the computation of complex-valued gradients (eigenvectors that are not
 orthogonal); Golub & Pereyra 1973, The differentiation of pseudo-inverses and nonlinear least squares problems.
 """
 

@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms by NumPy (pocketfft): of complex numbers along axes, and of real ones along the last axis.
+"""Discrete Fourier transforms by NumPy (pocketfft): of complex numbers along axes, of real ones along the last axis.
 
 Each is linear, and its adjoint is a transform again: with the other sign, and with the scale of the same transform.
 `norm` is the direction that divides by the number of points n, as in NumPy: "backward", "forward", or both by sqrt(n).

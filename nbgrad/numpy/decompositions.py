@@ -52,9 +52,7 @@ def floating(x, call, name="a"):
 
     x = as_array(x, call, name)
     if x.dtype == "float16":
-        raise DtypeError(
-            f"{call}: LAPACK has no float16; cast with .astype('float32') first\n    {describe(x, name)}"
-        )
+        raise DtypeError(f"{call}: LAPACK has no float16; cast with .astype('float32') first\n    {describe(x, name)}")
     return x if x.dtype.kind in "fc" else cast(x, "float64")
 
 

@@ -14,10 +14,6 @@ from nbgrad.numpy import manipulation, products
 from nbgrad.numpy._arguments import as_array, as_integer, promoted
 from nbgrad.numpy.creation import eye, zeros
 from nbgrad.numpy.decompositions import (
-    EighResult,
-    EigResult,
-    QRResult,
-    SVDResult,
     eig,
     eigh,
     eigvals,
@@ -280,8 +276,8 @@ def tensorinv(a, ind=2):
     rows = shapes.size(a.shape[:ind])
     if rows != shapes.size(a.shape[ind:]):
         raise MatrixShapeError(
-            f"tensorinv: the first {ind} axes have {rows} elements, the others {shapes.size(a.shape[ind:])}; these must "
-            f"be equal\n    {describe(a, 'a')}"
+            f"tensorinv: the first {ind} axes have {rows} elements, the others {shapes.size(a.shape[ind:])}; these "
+            f"must be equal\n    {describe(a, 'a')}"
         )
     return reshape(inv(reshape(a, (rows, rows))), a.shape[ind:] + a.shape[:ind])
 
@@ -357,9 +353,7 @@ def _chain(arrays):
     for length in range(1, count):
         for i in range(count - length):
             j = i + length
-            costs = {
-                k: best[i, k] + best[k + 1, j] + extents[i] * extents[k + 1] * extents[j + 1] for k in range(i, j)
-            }
+            costs = {k: best[i, k] + best[k + 1, j] + extents[i] * extents[k + 1] * extents[j + 1] for k in range(i, j)}
             splits[i, j] = min(costs, key=costs.__getitem__)
             best[i, j] = costs[splits[i, j]]
 
@@ -381,9 +375,7 @@ def cross(x1, x2, /, *, axis=-1):
     """Cross products of vectors of 3 components."""
     x1, x2 = as_array(x1, "cross", "x1"), as_array(x2, "cross", "x2")
     if x1.shape[axis] != 3 or x2.shape[axis] != 3:
-        raise ShapeError(
-            f"cross: axis {axis} must have extent 3\n    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
-        )
+        raise ShapeError(f"cross: axis {axis} must have extent 3\n    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}")
     return products.cross(x1, x2, axis=axis)
 
 

@@ -124,7 +124,7 @@ def _solve_adjoint(factor, b):
 
 @functools.cache
 def _solvers(char):
-    """The BLAS functions that solve triangular equations of a dtype and their factor 1, or None where there are none."""
+    """The BLAS functions that solve triangular equations of a dtype, and their factor 1; None without them."""
     letter = _LETTERS.get(char)
     found = [blas.address(letter + name) for name in ("trsm", "trsv")] if letter else []
     if not found or None in found:
