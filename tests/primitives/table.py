@@ -425,6 +425,9 @@ AXES = (
 )  # fmt: skip
 NO_ROWS = (Case(((0, 3),), {"axes": (1,)}),)
 NOTHING = (Case(((0,),), {"axes": (0,)}), Case(((0, 3),), {"axes": (0,)}), Case(((2, 0),), {"axes": (0, 1)}))
+NO_SQUARES = ((0, 3, 3),)
+SQUARES = ((((3, 3),), ((2, 2, 2),)), NO_SQUARES)
+RECTANGLES = ((((3, 3),), ((3, 2),), ((2, 2, 3),)), ((0, 3, 2),))
 BACKWARD = ((3, -1, 4), (1, 2, 2))
 GATHERS = (
     Case(((5,), (3,)), {"axis": 0}, {1: 5}), Case(((4, 3), (6,)), {"axis": 0}, {1: 4}),
@@ -619,20 +622,21 @@ ROWS = (
     *(Row(name, each_matrix(oracle), cases=tuple(Case(shapes, attrs) for shapes in cases), empty=(Case(empty, attrs),),
           rtol=1e-8, ulp=3000, reason="of matrices, and float32 has few digits for it", **more)
       for name, oracle, attrs, cases, empty, more in (
-        ("eigh", eigenvectors, {"lower": True}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"orders": 1, "prepared": symmetric}),
-        ("eigvalsh", eigenvalues, {"lower": True}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"orders": 1, "prepared": symmetric}),
-        ("svd", singular_vectors, {"full": False}, (((3, 3),), ((3, 2),), ((2, 2, 3),)), ((0, 3, 2),), {}),
+        ("eigh", eigenvectors, {"lower": True}, *SQUARES, {"orders": 1, "prepared": symmetric}),
+        ("eigvalsh", eigenvalues, {"lower": True}, *SQUARES, {"orders": 1, "prepared": symmetric}),
+        ("svd", singular_vectors, {"full": False}, *RECTANGLES, {}),
         ("svdvals", singular_values, {}, (((3, 3),), ((2, 3, 2),)), ((0, 3, 2),), {}),
-        ("qr", gram_schmidt, {"full": False}, (((3, 3),), ((3, 2),), ((2, 2, 3),)), ((0, 3, 2),), {}),
-        ("lu", elimination, {}, (((3, 3),), ((3, 2),), ((2, 2, 3),)), ((0, 3, 2),), {}),
-        ("det", lambda a: number(determinant(a)), {}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {}),
-        ("cofactor", lambda a: determinant(a) * inverse(a).T, {}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"prepared": dominant}),
+        ("qr", gram_schmidt, {"full": False}, *RECTANGLES, {}),
+        ("lu", elimination, {}, *RECTANGLES, {}),
+        ("det", lambda a: number(determinant(a)), {}, *SQUARES, {}),
+        ("cofactor", lambda a: determinant(a) * inverse(a).T, {},
+         (((3, 3),), ((2, 3, 3),)), NO_SQUARES, {"prepared": dominant}),
         ("slogdet", lambda a: numpy.array([math.copysign(1, determinant(a)), math.log(abs(determinant(a)))]), {},
-         (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {}),
-        ("inverse_or_nan", inverse, {}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"prepared": dominant}),
-        ("expm", by_series, {}, (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"domain": ((-1, 1),)}),
+         *SQUARES, {}),
+        ("inverse_or_nan", inverse, {}, *SQUARES, {"prepared": dominant}),
+        ("expm", by_series, {}, *SQUARES, {"domain": ((-1, 1),)}),
         ("sqrtm", lambda a: as_floats(mpmath.sqrtm(mpmath.matrix(a.tolist())).apply(mpmath.re)), {},
-         (((3, 3),), ((2, 2, 2),)), ((0, 3, 3),), {"prepared": dominant}),
+         *SQUARES, {"prepared": dominant}),
         ("solve_sylvester", by_columns, {}, (((2, 2), (3, 3), (2, 3)), ((2, 2, 2), (2, 1, 1), (2, 2, 1))),
          ((0, 2, 2), (0, 1, 1), (0, 2, 1)), {"prepared": dominant}),
         ("lstsq", lambda a, b, rcond: normal_equations(a) @ b, {"rcond": 1e-6}, (((3, 2), (3, 2)), ((2, 3), (2, 1))),
