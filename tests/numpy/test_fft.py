@@ -16,15 +16,11 @@ ALL = ("fftn", "ifftn", "rfftn", "irfftn")
 #: The transforms of real numbers.
 REAL = ("rfft", "ihfft", "rfft2", "rfftn")
 #: keywords and shapes
-ONE_CALLS = (({}, (6,)), ({}, (7,)), ({"n": 4}, (6,)), ({"n": 9}, (6,)), ({"axis": 0}, (5, 2)), ({"n": 7, "axis": 1}, (2, 3, 2)),
-             ({}, (2, 0, 4)), ({"n": 1}, (3,)))  # fmt: skip
+ONE_CALLS = (({}, (6,)), ({}, (7,)), ({"n": 4}, (6,)), ({"n": 9}, (6,)), ({"axis": 0}, (5, 2)),
+             ({"n": 7, "axis": 1}, (2, 3, 2)), ({}, (2, 0, 4)), ({"n": 1}, (3,)))  # fmt: skip
 TWO_CALLS = (({}, (3, 4)), ({"s": (2, 5)}, (3, 4)), ({"axes": (0, 2)}, (3, 2, 4)), ({"s": (-1, 3)}, (3, 4)))
-ALL_CALLS = (
-    ({}, (3, 4)),
-    ({"axes": (1,)}, (3, 4)),
-    ({"s": (2, 5), "axes": (0, -1)}, (3, 2, 4)),
-    ({"axes": (2, 0, 1)}, (2, 3, 4)),
-)
+ALL_CALLS = (({}, (3, 4)), ({"axes": (1,)}, (3, 4)), ({"s": (2, 5), "axes": (0, -1)}, (3, 2, 4)),
+             ({"axes": (2, 0, 1)}, (2, 3, 4)))  # fmt: skip
 CASES = [(name, kw, shape) for names, calls in ((ONE, ONE_CALLS), (TWO, TWO_CALLS), (ALL, ALL_CALLS))
          for name in names for kw, shape in calls]  # fmt: skip
 
