@@ -2,8 +2,9 @@
 
 from nbgrad import shapes
 from nbgrad.errors import ArgumentError, ShapeError, describe
-from nbgrad.kernels import complex, linalg, reduction
+from nbgrad.kernels import linalg, reduction
 from nbgrad.numpy._arguments import as_array, as_integer, promoted
+from nbgrad.numpy.elementwise import conj
 from nbgrad.numpy.manipulation import concatenate, diagonal, pad, ravel, reshape, sliced, transpose
 
 
@@ -66,20 +67,16 @@ def dot(x1, x2):
 
 
 def vdot(x1, x2):
-    """Sum of the products of all elements, of complex numbers with the conjugates of `x1`."""
-    return matmul(ravel(_conjugate(as_array(x1, "vdot", "x1"))), ravel(x2))
-
-
-def _conjugate(x):
-    return complex.conjugate(x) if x.dtype.kind == "c" else x
+    """Sum of the products of all elements, of complex ones of x1 the conjugates."""
+    return matmul(conj(ravel(x1)), ravel(x2))
 
 
 def vecdot(x1, x2, *, axis=-1):
-    """Sum of products along one axis, of complex numbers with the conjugates of `x1`; the other axes broadcast."""
+    """Sum of products along one axis, of complex elements of x1 the conjugates; the other axes broadcast."""
     from nbgrad.numpy.manipulation import moveaxis
 
     x1, x2 = _operands("vecdot", x1, x2)
-    product = _conjugate(moveaxis(x1, axis, -1)) * moveaxis(x2, axis, -1)
+    product = moveaxis(conj(x1), axis, -1) * moveaxis(x2, axis, -1)
     return reduction.sum(product, axes=(product.ndim - 1,))
 
 
