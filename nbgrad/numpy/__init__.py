@@ -23,7 +23,7 @@ from numpy import (
     uint64,
 )
 
-from nbgrad.numpy import linalg
+from nbgrad.numpy import fft, linalg
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -379,6 +379,7 @@ __all__ = [
     "expm1",
     "eye",
     "fabs",
+    "fft",
     "finfo",
     "fix",
     "flatnonzero",
