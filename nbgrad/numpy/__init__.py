@@ -28,6 +28,7 @@ from numpy import (
 )
 
 from nbgrad.numpy import linalg
+from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -321,6 +322,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "avg_pool",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -342,7 +344,9 @@ __all__ = [
     "concatenate",
     "conj",
     "conjugate",
+    "conv",
     "conv2d",
+    "conv_transpose",
     "copy",
     "copysign",
     "cos",
@@ -447,6 +451,7 @@ __all__ = [
     "matmul",
     "matrix_transpose",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "meshgrid",
