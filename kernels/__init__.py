@@ -7,6 +7,7 @@ from nbgrad.kernels import (
     complex,
     cumulative,
     exponential,
+    filtering,
     hyperbolic,
     indexing,
     linalg,
