@@ -7,10 +7,11 @@ import numpy
 from nbgrad import dtypes, shapes
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, ShapeError, describe
+from nbgrad.kernels.indexing import take as gathered
 from nbgrad.numpy._arguments import as_array, as_dtype, as_integer, cast, leaf, promoted
 from nbgrad.numpy.convolution import conv
 from nbgrad.numpy.elementwise import clip, exp, floor, minimum, sign, trunc, where
-from nbgrad.numpy.indexing import concrete, take
+from nbgrad.numpy.indexing import concrete
 from nbgrad.numpy.manipulation import flip, pad, ravel, reshape
 from nbgrad.numpy.reductions import sum as total
 
@@ -320,7 +321,9 @@ def _interpolated(call, given, rows, output, order, mode, cval):
         if not n:
             raise ShapeError(f"{call}: input has no elements; {describe(given, 'input')}")
         if mode == "wrap":  # SciPy's period of "wrap" is one less than the extent
-            c = c - floor(c / float(max(n - 1, 1))) * float(n - 1) if n > 1 else c * 0.0
+            period = float(max(n - 1, 1))
+            below, above = c + period * (floor(-c / period) + 1.0), c - period * floor(c / period)
+            c = where(c < 0.0, below, where(c > period, above, c)) if n > 1 else c * 0.0
         if mode == "nearest":
             c = clip(c, 0.0, float(n - 1))
         if mode == "constant":
@@ -338,7 +341,7 @@ def _interpolated(call, given, rows, output, order, mode, cval):
             weight = w if weight is None else weight * w
             if valid is not None:
                 known = valid if known is None else known & valid
-        value = take(flat, place, 0)
+        value = gathered(flat, place, axis=0)
         if known is not None:
             value = where(known, value, cval)
         y = y + (value if weight is None else value * cast(weight, value.real.dtype))

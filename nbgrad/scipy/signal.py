@@ -1,5 +1,7 @@
 """scipy.signal on Arrays: convolution and correlation, linear filters, trends, windows."""
 
+import itertools
+
 import numpy
 
 from nbgrad import dtypes, graph, shapes
@@ -51,7 +53,7 @@ def convolve(in1, in2, mode="full", method="auto"):
 
 
 def fftconvolve(in1, in2, mode="full"):
-    """`convolve` of floats; the sums are taken directly, not by Fourier transforms, so that they are exact for zeros."""
+    """`convolve` of floats; the sums are taken directly, without the rounding errors of Fourier transforms."""
     in1, in2 = (_inexact(as_array(x, "fftconvolve", n)) for x, n in ((in1, "in1"), (in2, "in2")))
     return _convolved("fftconvolve", in1, in2, mode)
 
@@ -91,17 +93,19 @@ def convolve2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
     ShapeError, ArgumentError
         As for `convolve`; for an unknown boundary.
     """
-    return _convolved2d("convolve2d", in1, in2, mode, boundary, fillvalue)
+    return _convolved2d("convolve2d", in1, as_array(in2, "convolve2d", "in2"), mode, boundary, fillvalue)
 
 
 def correlate2d(in1, in2, mode="full", boundary="fill", fillvalue=0):
     """Correlation of two matrices; parameters are those of `convolve2d`."""
     in2 = as_array(in2, "correlate2d", "in2")
-    return _convolved2d("correlate2d", in1, _turned(in2) if in2.ndim == 2 else in2, mode, boundary, fillvalue)
+    in2 = _turned(in2) if in2.ndim == 2 else in2
+    # The centre of a window of even extent is one element further on than in `correlate`, as in SciPy.
+    return _convolved2d("correlate2d", in1, in2, mode, boundary, fillvalue, further=1)
 
 
-def _convolved2d(call, in1, in2, mode, boundary, fillvalue):
-    in1, in2 = as_array(in1, call, "in1"), as_array(in2, call, "in2")
+def _convolved2d(call, in1, in2, mode, boundary, fillvalue, further=0):
+    in1 = as_array(in1, call, "in1")
     if in1.ndim != 2 or in2.ndim != 2:
         raise ShapeError(
             f"{call}: in1 and in2 must have 2 dimensions\n    {describe(in1, 'in1')}\n    {describe(in2, 'in2')}"
@@ -109,9 +113,9 @@ def _convolved2d(call, in1, in2, mode, boundary, fillvalue):
     if boundary not in _BOUNDARIES:
         raise ArgumentError(f"{call}: boundary must be 'fill', 'wrap' or 'symm', not {boundary!r}")
     if mode == "valid" or (_BOUNDARIES[boundary] == "constant" and type(fillvalue) is int and fillvalue == 0):
-        return _convolved(call, in1, in2, mode)
+        return _convolved(call, in1, in2, mode, further)
     in1, in2 = promoted(in1, in2)
-    start = _extent(call, mode, in1, in2)
+    start = _extent(call, mode, in1, in2, further)
     widths = [(m - 1, m - 1) for m in in2.shape]
     kind = _BOUNDARIES[boundary]
     wide = pad(in1, widths, kind, fillvalue) if kind == "constant" else pad(in1, widths, kind)
@@ -121,17 +125,17 @@ def _convolved2d(call, in1, in2, mode, boundary, fillvalue):
 
 def _turned(x):
     """All axes reversed, and conjugated."""
-    x = flip(x)
+    x = flip(x) if x.ndim else x
     return conj(x) if x.dtype.kind == "c" else x
 
 
-def _extent(call, mode, in1, in2):
+def _extent(call, mode, in1, in2, further=0):
     """For each axis where in the full convolution the result starts, and its extent."""
     pairs = list(zip(in1.shape, in2.shape, strict=True))
     if mode == "full":
         return [(0, n + m - 1) for n, m in pairs]
     if mode == "same":
-        return [((m - 1) // 2, n) for n, m in pairs]
+        return [((m - 1 + further) // 2, n) for n, m in pairs]
     if mode != "valid":
         raise ArgumentError(f"{call}: mode must be 'full', 'same' or 'valid', not {mode!r}")
     if not (all(n >= m for n, m in pairs) or all(n <= m for n, m in pairs)):
@@ -142,7 +146,7 @@ def _extent(call, mode, in1, in2):
     return [(min(n, m) - 1, max(n, m) - min(n, m) + 1) for n, m in pairs]
 
 
-def _convolved(call, in1, in2, mode):
+def _convolved(call, in1, in2, mode, further=0):
     in1, in2 = promoted(as_array(in1, call, "in1"), as_array(in2, call, "in2"))
     if in1.ndim != in2.ndim:
         raise ShapeError(
@@ -152,7 +156,7 @@ def _convolved(call, in1, in2, mode):
         return in1 * in2
     if not in1.size or not in2.size:
         return Array(graph.constant(0, in1.dtype, (0,)))  # as SciPy has it
-    extent = _extent(call, mode, in1, in2)
+    extent = _extent(call, mode, in1, in2, further)
     x, w = (in1, in2) if in1.size >= in2.size else (in2, in1)
     # Element t of the full result sums over x[t - k], k < the window: what is needed of x, and zeros around it.
     margins, cut = [], {}
@@ -293,7 +297,7 @@ def detrend(data, axis=-1, type="linear", bp=0, overwrite_data=False):
     if any(c < 0 or c > n or c != int(c) for c in cuts):
         raise ArgumentError(f"detrend: bp must hold places from 0 to {n}, not {bp!r}")
     x, pieces = moveaxis(x, axis, -1), []
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in itertools.pairwise(cuts):
         piece = part(x, x.ndim - 1, int(start), int(stop))
         count = int(stop - start)
         line = numpy.stack([numpy.ones(count), numpy.arange(1, count + 1) / count], 1)

@@ -148,15 +148,15 @@ def test_views_and_no_elements():
 A = numpy.ones(4)
 MESSAGES = (
     (lambda: ndimage.correlate(A, A[None]), errors.ShapeError, r"correlate: input and weights must have as many dim"),
-    (lambda: ndimage.correlate(A, A, mode="around"), errors.ArgumentError, r"mode must be one of .*'reflect'.*'around'"),
-    (lambda: ndimage.correlate(A, A, origin=3), errors.ArgumentError, r"origin 3 is outside of the 4 weights along axis"),
+    (lambda: ndimage.correlate(A, A, mode="around"), errors.ArgumentError, r"mode must be one of .*'around'"),
+    (lambda: ndimage.correlate(A, A, origin=3), errors.ArgumentError, r"origin 3 is outside of the 4 weights"),
     (lambda: ndimage.correlate(A, A, origin=(0, 0)), errors.ArgumentError, r"origin must be one integer or 1 of them"),
     (lambda: ndimage.correlate(A, []), errors.ShapeError, r"correlate: weights must not be empty"),
     (lambda: ndimage.correlate1d(A, A[None]), errors.ShapeError, r"correlate1d: weights must have 1 dimension"),
     (lambda: ndimage.uniform_filter1d(A, 0), errors.ArgumentError, r"uniform_filter1d: size must be positive, not 0"),
     (lambda: ndimage.gaussian_filter(A, (1.0, 2.0)), errors.ArgumentError, r"one, or one for each of 1 axes"),
     (lambda: ndimage.gaussian_filter1d(A, 1.0, order=-1), errors.ArgumentError, r"order must not be negative, got -1"),
-    (lambda: ndimage.gaussian_filter1d(A, 1.0, radius=-1), errors.ArgumentError, r"radius must not be negative, got -1"),
+    (lambda: ndimage.gaussian_filter1d(A, 1.0, radius=-1), errors.ArgumentError, r"radius must not be neg"),
     (lambda: ng.jit(lambda s: ndimage.gaussian_filter(A, s))(A[0]), errors.TracedValueError, r"the values of sigma"),
     (lambda: ndimage.map_coordinates(A, [A]), errors.ArgumentError, r"order must be 0 or 1, not 3; splines"),
     (lambda: ndimage.map_coordinates(A, A, order=1), errors.ShapeError, r"coordinates must have one row for each axis"),
