@@ -31,6 +31,16 @@ def on_values():
         state.tracked, state.static, state.scope, state.device = before
 
 
+@contextlib.contextmanager
+def lazily():
+    """Inside, transforms build graphs and compute nothing."""
+    state.tracked += 1
+    try:
+        yield
+    finally:
+        state.tracked -= 1
+
+
 class Packed:
     """Nested arguments as one vector of float64 and things that stay as they are.
 
@@ -79,22 +89,63 @@ def cut(x, start, stop):
     return slice_(x, spec=spec)
 
 
-def check_closed(call, function, *lengths):
-    """GradientError where a function of vectors uses arrays from outside that are differentiated or traced."""
-    start = next(graph.serials)
-    inputs = [Array(Node(None, (), (), n, FLOAT64, None, True)) for n in lengths]
-    state.tracked += 1
-    try:
-        outputs = [y._node for y in function(*inputs)]
-    finally:
-        state.tracked -= 1
-    for n in graph.topological(outputs, stop=lambda n: n.serial < start):
-        if n.serial < start and n.history:
-            raise GradientError(
-                f"{call}: the function uses an Array from outside that is differentiated, traced, or a Parameter, and "
-                f"no gradient would reach it; hand it over by args\n    {describe(n, 'the Array')}"
-            )
-    return outputs
+class Closed:
+    """A function of vectors as the graph that it makes, which no longer depends on the function.
+
+    Parameters
+    ----------
+    function : callable
+        Takes Arrays of float64, returns a sequence of Arrays.
+    *shapes : tuple of int
+        Of its arguments.
+
+    Attributes
+    ----------
+    key : tuple
+        Functions with equal keys are equal, also in the numbers that they use.
+
+    Raises
+    ------
+    GradientError
+        When the function uses arrays from outside that are differentiated or traced.
+    """
+
+    def __init__(self, call, function, *shapes):
+        start = next(graph.serials)
+        self.heads = [Node(None, (), (), shape, FLOAT64, None, True) for shape in shapes]
+        with lazily():
+            self.outputs = [y._node for y in function(*map(Array, self.heads))]
+        self.order = graph.topological(self.outputs, stop=lambda n: n.serial < start)
+        for n in self.order:
+            if n.serial < start and n.history:
+                raise GradientError(
+                    f"{call}: the function uses an Array from outside that is differentiated, traced, or a Parameter, "
+                    f"and no gradient would reach it; hand it over by args\n    {describe(n, 'the Array')}"
+                )
+        self.order = [n for n in self.order if n.inputs and n.serial > start]
+        key, leaves = graph.signature([*self.heads, *self.outputs])
+        places = {n: i for i, n in enumerate(self.heads)}
+        values = [places.get(n, n.value) for n in leaves]
+        self.key = key, tuple(v.tobytes() if isinstance(v, numpy.ndarray) else v for v in values)
+
+    def __call__(self, *arrays):
+        fresh = {n: x._node for n, x in zip(self.heads, arrays, strict=True)}
+        for n in self.order:
+            inputs = tuple([fresh.get(i, i) for i in n.inputs])
+            fresh[n] = graph.applied(n.primitive, inputs, n.attrs, n.shape, n.dtype)
+        return tuple([Array(fresh.get(n, n)) for n in self.outputs])
+
+
+_known, KEPT = {}, 256
+
+
+def known(key, make):
+    """What was made under an equal key, or what is made now: it has compiled functions."""
+    found = _known.pop(key, None) or make()
+    _known[key] = found  # the last one used comes last
+    if len(_known) > KEPT:
+        del _known[next(iter(_known))]
+    return found
 
 
 class Loop:
@@ -130,8 +181,9 @@ class Loop:
 
             def back(c, x, w):
                 later, earlier = cut(c, 0, n), cut(x, m, m + n)
-                _, pull_back = vjp(self.step, earlier, cut(x, 0, m), cut(w, 0, p))
-                by_c, by_x, by_w = pull_back(later, cut(w, p, p + q))
+                with lazily():
+                    _, pull_back = vjp(self.step, earlier, cut(x, 0, m), cut(w, 0, p))
+                    by_c, by_x, by_w = pull_back(later, cut(w, p, p + q))
                 return joined([cut(x, m + n, m + 2 * n) + by_c, by_x]), by_w
 
             self._adjoint = Loop(back, n + m, m + 2 * n, p + q, p)
@@ -203,7 +255,8 @@ class Integrand:
 
             def slopes(x, w):
                 weights = full((1,), 1.0, FLOAT64) if r == 1 else cut(w, p, p + r)
-                return vjp(lambda w: self.fn(x, w), cut(w, 0, p))[1](weights)[0]
+                with lazily():
+                    return vjp(lambda w: self.fn(x, w), cut(w, 0, p))[1](weights)[0]
 
             self._slopes = Integrand(slopes, p, p if r == 1 else p + r, self.options)
         return self._slopes

@@ -9,7 +9,7 @@ from nbgrad.errors import ArgumentError, DtypeError, NbgradError, ShapeError, Tr
 from nbgrad.kernels.shape import reshape
 from nbgrad.numpy._arguments import as_array, as_integer, leaf
 from nbgrad.numpy.manipulation import stack
-from nbgrad.scipy._loop import FLOAT64, Loop, Packed, check_closed, cut, joined, on_values, run_loop
+from nbgrad.scipy._loop import FLOAT64, Closed, Loop, Packed, cut, joined, known, on_values, run_loop
 
 #: Stages: where they are in a step, how each is made of those before, what the step is made of, its error.
 RK4 = ((0.0, 0.5, 0.5, 1.0), ((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), None)
@@ -104,7 +104,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=
         dy = f(start.unpacked(y), s, *packed.unpacked(w))
         return _slope(call, f, dy, start)
 
-    check_closed(call, lambda y, s, w: [slope(y, s, w)], (n,), (), (p,))
+    closed = Closed(call, lambda y, s, w: [slope(y, s, w)], (n,), (), (p,))
     if method == "rk4":
         tableau, substeps = RK4, as_integer(substeps, call, "substeps")
         if substeps < 1:
@@ -112,10 +112,11 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=
         intervals = [[i / substeps for i in range(substeps + 1)]] * (times.size - 1)
     else:
         tableau = DOPRI5
-        intervals = _chosen(slope, start.vector, times, packed.vector, rtol, atol, max_steps)
+        trial = known((call, "trial", closed.key), lambda: jit(_trial(closed), as_numpy=True))
+        intervals = _chosen(trial, start.vector, times, packed.vector, rtol, atol, max_steps)
 
     def step(y, x, w):
-        return y + x[1] * _increment(slope, tableau, y, x[0], x[1], w)[0], cut(y, 0, 0)
+        return y + x[1] * _increment(closed, tableau, y, x[0], x[1], w)[0], cut(y, 0, 0)
 
     count = sum(len(i) - 1 for i in intervals)
     if count:
@@ -126,7 +127,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=
         rows = stack([times[at] + first * gaps, share * gaps], 1)
     else:
         rows = leaf(numpy.zeros((0, 2)))
-    found = run_loop(start.vector, rows, packed.vector, loop=Loop(step, n, 2, p, 0))
+    loop = known((call, method, closed.key), lambda: Loop(step, n, 2, p, 0))
+    found = run_loop(start.vector, rows, packed.vector, loop=loop)
     ends = numpy.concatenate([[0], numpy.cumsum([len(i) - 1 for i in intervals])]).astype(int)
     states = reshape(found, shape=(count + 1, n))[ends]
     parts = [
@@ -164,7 +166,7 @@ def _increment(slope, tableau, y, t, h, w, error=False):
     ks = []
     for i in range(len(places) if error else len(final)):
         inner = y if not i else y + h * _mixed(weights[i], ks)
-        ks.append(slope(inner, t + places[i] * h, w))
+        ks.append(slope(inner, t + places[i] * h, w)[0])
     return _mixed(final, ks), _mixed(wrong, ks) if error else None
 
 
@@ -176,24 +178,31 @@ def _mixed(weights, ks):
     return mixed
 
 
-def _chosen(slope, y, t, w, rtol, atol, max_steps):
+def _trial(slope):
+    """A step of "dopri5" and its error, of (start, size)."""
+
+    def trial(y, x, w):
+        mean, wrong = _increment(slope, DOPRI5, y, x[0], x[1], w, error=True)
+        return y + x[1] * mean, x[1] * wrong
+
+    return trial
+
+
+def _chosen(trial, y, t, w, rtol, atol, max_steps):
     """For each time between outputs the ends of its steps, from 0 to 1; chosen with values."""
     for x, name in ((y, "y0"), (t, "t"), (w, "args")):
         if is_abstract(x._node):
             raise TracedValueError(
                 f"odeint: the steps of method 'dopri5' depend on the values of {name}, which has none while jit "
-                f"traces; call odeint outside of jit, or give method='rk4' with enough substeps\n    {describe(x, name)}"
+                "traces; call odeint outside of jit, or give method='rk4' with enough substeps\n"
+                f"    {describe(x, name)}"
             )
     y, t, w = (numpy.ascontiguousarray(_value(x)) for x in (y, t, w))
     gaps = numpy.diff(t)
     if not ((gaps >= 0).all() or (gaps <= 0).all()):
         raise ArgumentError("odeint: t must not change its direction; sort the times")
 
-    def trial(y, x, w):
-        mean, wrong = _increment(slope, DOPRI5, y, x[0], x[1], w, error=True)
-        return y + x[1] * mean, x[1] * wrong
-
-    compiled, intervals, size, tried = jit(trial, as_numpy=True), [], None, 0
+    intervals, size, tried = [], None, 0
     with on_values():
         for start, gap in zip(t, gaps, strict=False):
             ends, done = [0.0], 0.0
@@ -206,18 +215,16 @@ def _chosen(slope, y, t, w, rtol, atol, max_steps):
                         f"odeint: no solution after {tried - 1} steps, at t = {start + done * gap}, with steps of "
                         f"{share * gap}; raise max_steps or the tolerances, or look whether f is stiff or not finite"
                     )
-                new, wrong = compiled(y, numpy.array([start + done * gap, share * gap]), w)
+                new, wrong = trial(y, numpy.array([start + done * gap, share * gap]), w)
                 scale = atol + rtol * numpy.maximum(abs(y), abs(new))
                 norm = numpy.sqrt(numpy.mean((wrong / scale) ** 2)) if y.size else 0.0
                 if not numpy.isfinite(norm):
                     size = abs(share * gap) / 5
                     continue
                 factor = min(max(0.9 * norm**-0.2, 0.2), 10.0) if norm else 10.0
-                size = (
-                    max(size or 0.0, abs(share * gap) * factor)
-                    if norm <= 1 and factor > 1
-                    else abs(share * gap) * factor
-                )
+                proposed = abs(share * gap) * factor
+                # A step that an output cut short says nothing against the size it was to have.
+                size = max(size or 0.0, proposed) if norm <= 1.0 and factor > 1.0 else proposed
                 if norm <= 1.0:
                     done = 1.0 if share == 1.0 - done else done + share
                     ends.append(done)
