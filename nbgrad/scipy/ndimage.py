@@ -241,7 +241,7 @@ def gaussian_filter(
     --------
     >>> from nbgrad.scipy import ndimage
     >>> ndimage.gaussian_filter([0.0, 0.0, 1.0, 0.0, 0.0], 0.5).round(3)
-    Array([0.   , 0.107, 0.786, 0.107, 0.   ], shape=(5,), dtype=float64, device=cpu)
+    Array([0.   , 0.106, 0.787, 0.106, 0.   ], shape=(5,), dtype=float64, device=cpu)
     """
     x = as_array(input, "gaussian_filter", "input")
     axes = shapes.axes("gaussian_filter", axes, x.ndim)
