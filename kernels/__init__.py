@@ -8,6 +8,7 @@ from nbgrad.kernels import (
     cumulative,
     exponential,
     factorisations,
+    filtering,
     fourier,
     hyperbolic,
     indexing,

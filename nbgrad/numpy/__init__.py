@@ -24,6 +24,7 @@ from numpy import (
 )
 
 from nbgrad.numpy import fft, linalg
+from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -322,6 +323,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "avg_pool",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -343,7 +345,9 @@ __all__ = [
     "concatenate",
     "conj",
     "conjugate",
+    "conv",
     "conv2d",
+    "conv_transpose",
     "copy",
     "copysign",
     "cos",
@@ -449,6 +453,7 @@ __all__ = [
     "matmul",
     "matrix_transpose",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "meshgrid",

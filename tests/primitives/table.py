@@ -332,6 +332,14 @@ def linear_recurrence(a, b, axis):
     return numpy.moveaxis(numpy.array(out), 0, axis)
 
 
+def recursive_filter(a, u, axis):
+    """All lanes one after another, by the difference equation."""
+    out, u = [], numpy.moveaxis(u, axis, 0)
+    for t in range(len(u)):
+        out.append(u[t] - sum(a[i] * out[t - 1 - i] for i in range(min(t, len(a)))))
+    return numpy.moveaxis(numpy.array(out), 0, axis) if out else numpy.moveaxis(u, 0, axis)
+
+
 def rearranged(x, axes):
     out = numpy.empty([x.shape[a] for a in axes], x.dtype)
     for index in numpy.ndindex(*x.shape):
@@ -583,6 +591,10 @@ ROWS = (
         dtypes=("float64", "float32", "int64", "int32"), ulp=40, reason="products of up to seven roundings"),
     Row("recurrence", linear_recurrence, cases=tuple(Case(c.shapes * 2, c.attrs) for c in LANES),
         empty=tuple(Case(c.shapes * 2, c.attrs) for c in NO_LANES), domain=((-1, 1),), ulp=100,
+        reason="cancellation between products and sums"),
+    Row("autoregression", recursive_filter, domain=((-0.6, 0.6),), ulp=100,
+        cases=(Case(((2,), (6,)), {"axis": 0}), Case(((3,), (2, 5)), {"axis": 1}), Case(((4,), (3, 2)), {"axis": 0})),
+        empty=(Case(((2,), (0,)), {"axis": 0}), Case(((2,), (3, 0)), {"axis": 1})),
         reason="cancellation between products and sums"),
     Row("argmax", along(first_largest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
     Row("argmin", along(first_smallest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
