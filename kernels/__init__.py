@@ -2,14 +2,19 @@
 
 from nbgrad.kernels import (
     arithmetic,
+    bessel,
     casting,
     comparison,
     complex,
     cumulative,
     exponential,
+    gamma,
     hyperbolic,
+    incomplete,
     indexing,
+    integrals,
     linalg,
+    normal,
     reduction,
     roots,
     rounding,
@@ -18,4 +23,5 @@ from nbgrad.kernels import (
     sorting,
     special,
     trigonometric,
+    zeta,
 )

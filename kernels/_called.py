@@ -23,6 +23,17 @@ def scipy_special(name):
     return function
 
 
+def from_scipy(name):
+    """The same in the dtype of its arguments, as the reference of a kernel text."""
+    function = scipy_special(name)
+
+    def reference(*xs):
+        return numpy.asarray(function(*xs), dtype=numpy.result_type(*xs))
+
+    reference.__name__ = name
+    return reference
+
+
 class Called:
     """A function of arrays that broadcast, whose values are computed by NumPy or SciPy.
 
@@ -64,7 +75,9 @@ class Called:
             raise DtypeError(f"{self.name}: got {dtype}, expected real numbers; take x.real, x.imag or abs(x)")
         dtype = dtype if dtype.kind == "f" else dtypes.FLOAT64
         for k, n in enumerate(nodes):
-            whole = k in self.orders and (type(n) is int or getattr(getattr(n, "dtype", None), "kind", "") in ("i", "u"))
+            whole = k in self.orders and (
+                type(n) is int or getattr(getattr(n, "dtype", None), "kind", "") in ("i", "u")
+            )
             if not isinstance(n, graph.Node):
                 nodes[k] = graph.scalar(n, dtypes.INT64 if whole else dtype)
             elif not whole:

@@ -24,7 +24,7 @@ def _nodes(step=1 / 20, reach=3.4):
     return numpy.where(t < 0, distance, 1 - distance), weight
 
 
-def _bell(kappa, order):
+def bell(kappa, order):
     """The complete Bell polynomial with cumulants kappa(*index), for the multi-index `order`."""
     if not any(order):
         return 1.0
@@ -35,7 +35,7 @@ def _bell(kappa, order):
         ways = math.prod(math.comb(n, i) for n, i in zip(less, index, strict=True))
         grown = tuple(i + (k == first) for k, i in enumerate(index))
         rest = tuple(n - i for n, i in zip(less, index, strict=True))
-        total = total + ways * kappa(*grown) * _bell(kappa, rest)
+        total = total + ways * kappa(*grown) * bell(kappa, rest)
     return total
 
 
@@ -93,7 +93,7 @@ def gammainc_derivative(a, x, *, order):
         for v, w in zip(*_nodes(), strict=True):
             u = v * reach
             s = log_x + u
-            bell = _bell(lambda k, s=s: s - psi[0] if k == 1 else -psi[k - 1], (order,))
+            bell = bell(lambda k, s=s: s - psi[0] if k == 1 else -psi[k - 1], (order,))
             total += w * numpy.exp(a * u - x * numpy.expm1(u)) * bell
         out[inside] = -total * _gamma_density(a, x) * reach
     return out
@@ -177,5 +177,5 @@ def _beta_below(a, b, x, y, order):
             u = -(start + v * length)
             grown = numpy.where(x < 0.5, numpy.log1p(x * numpy.expm1(u)), numpy.log(y + x * numpy.exp(u)))
             log_t, log_rest = log_x + u - grown, log_y - grown
-            total += w * length * numpy.exp(a * u - n * grown) * _bell(kappa, order)
+            total += w * length * numpy.exp(a * u - n * grown) * bell(kappa, order)
     return total * _beta_density(a, b, x, y)
