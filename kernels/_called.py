@@ -42,7 +42,8 @@ class Called:
     name : str
         Of the primitive.
     function : callable or str, optional
-        ``function(*arrays, **attrs)`` of float64 arrays; a name is one of scipy.special, by default the primitive's own.
+        ``function(*arrays, **attrs)`` of float64 arrays; a name is one of scipy.special's, by default that of the
+        primitive.
     orders : tuple of int
         Positions of the arguments that no derivative is known by: integers stay integers there, and a gradient by
         floats raises MissingRuleError.

@@ -93,8 +93,8 @@ def gammainc_derivative(a, x, *, order):
         for v, w in zip(*_nodes(), strict=True):
             u = v * reach
             s = log_x + u
-            bell = bell(lambda k, s=s: s - psi[0] if k == 1 else -psi[k - 1], (order,))
-            total += w * numpy.exp(a * u - x * numpy.expm1(u)) * bell
+            shape = bell(lambda k, s=s: s - psi[0] if k == 1 else -psi[k - 1], (order,))
+            total += w * numpy.exp(a * u - x * numpy.expm1(u)) * shape
         out[inside] = -total * _gamma_density(a, x) * reach
     return out
 

@@ -41,9 +41,7 @@ exp1 = Called("exp1", doc="The integral of exp(-t) / t from x to infinity, for x
 expi = Called("expi", doc="The principal value of the integral of exp(t) / t from -infinity to x.")
 expn = Called("expn", orders=(0,), letters=("n",), doc="The integral of exp(-x2 t) / t**x1 from 1 to infinity.")
 sine_integral = Called("sine_integral", _item("sici", 0), doc="The integral of sin(t) / t from 0 to x.")
-cosine_integral = Called(
-    "cosine_integral", _item("sici", 1), doc="Minus the integral of cos(t) / t from x to infinity."
-)
+cosine_integral = Called("cosine_integral", _item("sici", 1), doc="Minus the integral of cos(t) / t from x on.")
 fresnel_sine = Called("fresnel_sine", _item("fresnel", 0), doc="The integral of sin(pi t**2 / 2) from 0 to x.")
 fresnel_cosine = Called("fresnel_cosine", _item("fresnel", 1), doc="The integral of cos(pi t**2 / 2) from 0 to x.")
 dawsn = Called("dawsn", doc="exp(-x**2) times the integral of exp(t**2) from 0 to x.")
