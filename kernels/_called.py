@@ -46,7 +46,7 @@ class Called:
         primitive.
     orders : tuple of int
         Positions of the arguments that no derivative is known by: integers stay integers there, and a gradient by
-        floats raises MissingRuleError.
+        floats raises MissingRuleError.  The rule returns any cotangent for them.
     letters : tuple of str
         What those arguments are called in the error.
     """

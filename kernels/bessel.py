@@ -34,32 +34,32 @@ j0, j1, y0, y1, k0, k1, k0e, k1e = (
 
 @jv.vjp
 def jv_vjp(g, x1, x2):
-    return None, g * (0.5 * (jv(x1 - 1, x2) - jv(x1 + 1, x2)))
+    return g, g * (0.5 * (jv(x1 - 1, x2) - jv(x1 + 1, x2)))
 
 
 @yv.vjp
 def yv_vjp(g, x1, x2):
-    return None, g * (0.5 * (yv(x1 - 1, x2) - yv(x1 + 1, x2)))
+    return g, g * (0.5 * (yv(x1 - 1, x2) - yv(x1 + 1, x2)))
 
 
 @iv.vjp
 def iv_vjp(g, x1, x2):
-    return None, g * (0.5 * (iv(x1 - 1, x2) + iv(x1 + 1, x2)))
+    return g, g * (0.5 * (iv(x1 - 1, x2) + iv(x1 + 1, x2)))
 
 
 @ive.vjp
 def ive_vjp(g, x1, x2, y):
-    return None, g * (0.5 * (ive(x1 - 1, x2) + ive(x1 + 1, x2)) - sign(x2) * y)
+    return g, g * (0.5 * (ive(x1 - 1, x2) + ive(x1 + 1, x2)) - sign(x2) * y)
 
 
 @kv.vjp
 def kv_vjp(g, x1, x2):
-    return None, g * (-0.5 * (kv(x1 - 1, x2) + kv(x1 + 1, x2)))
+    return g, g * (-0.5 * (kv(x1 - 1, x2) + kv(x1 + 1, x2)))
 
 
 @kve.vjp
 def kve_vjp(g, x1, x2, y):
-    return None, g * (y - 0.5 * (kve(x1 - 1, x2) + kve(x1 + 1, x2)))
+    return g, g * (y - 0.5 * (kve(x1 - 1, x2) + kve(x1 + 1, x2)))
 
 
 @j0.vjp

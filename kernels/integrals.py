@@ -68,7 +68,7 @@ def expi_vjp(g, x):
 def expn_vjp(g, x1, x2):
     none = x1 == 0
     lower = where(none, 0, x1 - 1)
-    return None, -g * where(none, exp(-x2) * (1.0 + 1.0 / x2) / x2, expn(lower, x2))
+    return g, -g * where(none, exp(-x2) * (1.0 + 1.0 / x2) / x2, expn(lower, x2))
 
 
 @sine_integral.vjp
@@ -115,13 +115,13 @@ def lambert_lower_vjp(g, y):
 
 @hyp1f1.vjp
 def hyp1f1_vjp(g, x1, x2, x3):
-    return None, None, g * (x1 / x2 * hyp1f1(x1 + 1, x2 + 1, x3))
+    return g, g, g * (x1 / x2 * hyp1f1(x1 + 1, x2 + 1, x3))
 
 
 @hyp2f1.vjp
 def hyp2f1_vjp(g, xs):
     a, b, c, x = xs
-    return None, None, None, g * (a * b / c * hyp2f1(a + 1, b + 1, c + 1, x))
+    return g, g, g, g * (a * b / c * hyp2f1(a + 1, b + 1, c + 1, x))
 
 
 @binom.vjp
