@@ -18,10 +18,40 @@ from nbgrad.numpy import reductions
 from nbgrad.numpy._arguments import as_array, as_integer, cast, promoted
 from nbgrad.numpy.elementwise import erf, erfc, expit, logit, sinc
 from nbgrad.scipy._bessel import (
-    i0, i0e, i1, i1e, iv, ive, j0, j1, jn, jv, k0, k0e, k1, k1e, kn, kv, kve, y0, y1, yn, yv,
+    i0,
+    i0e,
+    i1,
+    i1e,
+    iv,
+    ive,
+    j0,
+    j1,
+    jn,
+    jv,
+    k0,
+    k0e,
+    k1,
+    k1e,
+    kn,
+    kv,
+    kve,
+    y0,
+    y1,
+    yn,
+    yv,
 )  # fmt: skip
 from nbgrad.scipy._integrals import (
-    eval_chebyt, eval_hermite, eval_legendre, exp1, expi, expn, hyp1f1, hyp2f1, lambertw, sici, spence,
+    eval_chebyt,
+    eval_hermite,
+    eval_legendre,
+    exp1,
+    expi,
+    expn,
+    hyp1f1,
+    hyp2f1,
+    lambertw,
+    sici,
+    spence,
 )  # fmt: skip
 
 __all__ = [
@@ -90,12 +120,14 @@ def loggamma(x):
 
 
 def gammasgn(x):
-    """Sign of the gamma function: 1, -1, or 0 at the negative integers."""
+    """Sign of the gamma function: 1 or -1, nan at the negative integers."""
     x = _floating("gammasgn", x=x)
     below = names.floor(x)
     even = names.floor(below / 2) * 2 == below
     sign = where((x > 0) | even, 1.0, -1.0)
-    return where(names.isnan(x), x, where((x < 0) & (below == x), 0.0, where(x == 0, names.copysign(1.0, x), sign)))
+    return where(
+        names.isnan(x), x, where((x < 0) & (below == x), math.nan, where(x == 0, names.copysign(1.0, x), sign))
+    )
 
 
 def digamma(x):
@@ -148,7 +180,7 @@ def binom(n, k):
 
 
 def comb(N, k, *, repetition=False):
-    """The number of ways to take k of N things; 0 where there is none.  With `repetition`, things may be taken again."""
+    """The number of ways to take k of N things; 0 where there is none; `repetition` takes things again."""
     N, k = _floating("comb", N=N, k=k)
     if repetition:
         N = N + k - 1.0
