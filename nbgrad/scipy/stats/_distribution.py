@@ -23,6 +23,17 @@ def floating(call, given):
     return [Array(graph.scalar(x, dtype)) if n in weak else cast(arrays[n], dtype) for n, x in given.items()]
 
 
+def log_of_smaller(p, rest):
+    """log(p), by way of rest = 1 - p where that is smaller."""
+    low = p < 0.5
+    return where(low, exponential.log(where(low, p, 0.5)), exponential.log1p(-where(low, 0.0, rest)))
+
+
+def nan_unless(valid, x):
+    """0 where `valid` holds, else nan, in the dtype of x."""
+    return where(valid, Array(graph.scalar(0.0, x.dtype)), math.nan)
+
+
 class Distribution:
     """One family of distributions on the line.
 
@@ -70,10 +81,10 @@ class Distribution:
         return True
 
     def _logcdf(self, x, *shapes):
-        return exponential.log(self._cdf(x, *shapes))
+        return log_of_smaller(self._cdf(x, *shapes), self._sf(x, *shapes))
 
     def _logsf(self, x, *shapes):
-        return exponential.log(self._sf(x, *shapes))
+        return log_of_smaller(self._sf(x, *shapes), self._cdf(x, *shapes))
 
     def _sf(self, x, *shapes):
         return 1.0 - self._cdf(x, *shapes)
@@ -90,7 +101,7 @@ class Continuous(Distribution):
     def _standard(self, function, x, args, named):
         x, *shapes, loc, scale = self._bound(function, "x", x, args, named)
         valid = (scale > 0) & self._valid(*shapes)
-        return (x - loc) / scale, shapes, scale, where(valid, 0.0, math.nan)
+        return (x - loc) / scale, shapes, scale, nan_unless(valid, x)
 
     def _density(self, function, x, args, named):
         z, shapes, scale, invalid = self._standard(function, x, args, named)
@@ -140,7 +151,7 @@ class Continuous(Distribution):
         value = getattr(self, f"_{function}")(where(inside, q, 0.5), *shapes)
         low, high = (self._support(*shapes)[k] for k in ends)
         value = where(inside, value, where(q <= 0, low, high))
-        return value * scale + loc + where(valid, 0.0, math.nan)
+        return value * scale + loc + nan_unless(valid, q)
 
     def ppf(self, q, *args, **named):
         """x with cdf(x) = q."""
@@ -158,7 +169,7 @@ class Discrete(Distribution):
 
     def _standard(self, function, k, args, named):
         k, *shapes, loc = self._bound(function, "k", k, args, named)
-        return k - loc, shapes, where(self._valid(*shapes), 0.0, math.nan)
+        return k - loc, shapes, nan_unless(self._valid(*shapes), k)
 
     def _mass(self, function, k, args, named):
         k, shapes, invalid = self._standard(function, k, args, named)
@@ -182,6 +193,6 @@ class Discrete(Distribution):
         left, right, nan = k < low, k >= high, comparison.isnan(k)
         k = where(left | right | nan, self._inner(*shapes), rounding.floor(k))
         value = getattr(self, f"_{function}")(k, *shapes)
-        return where(left, below, where(right, above, value)) + invalid + where(nan, math.nan, 0.0)
+        return where(left, below, where(right, above, value)) + invalid + nan_unless(~nan, k)
 
     cdf, sf, logcdf, logsf = Continuous.cdf, Continuous.sf, Continuous.logcdf, Continuous.logsf

@@ -190,7 +190,9 @@ def log_mass(a, b):
     both = log1p(-where(central, difference + upper, 0.5))
     right = normal.log_ndtr(where(central, -1.0, high))
     apart = where(open_low | central, -1.0, left - right)
-    tail = right + where(open_low, 0.0, log(-expm1(apart)))
+    near = apart > -0.7  # Maechler 2012, Accurately computing log(1 - exp(-|a|))
+    rest = where(near, log(-expm1(where(near, apart, -0.7))), log1p(-exp(where(near, -0.7, apart))))
+    tail = right + where(open_low, 0.0, rest)
     return where(central, both, tail)
 
 

@@ -10,9 +10,9 @@ from nbgrad.kernels.incomplete import power_log
 from nbgrad.kernels.rounding import floor
 from nbgrad.kernels.selection import where
 from nbgrad.kernels.special import lgamma
-from nbgrad.numpy import expand_dims, linalg, moveaxis, swapaxes
+from nbgrad.numpy import diagonal, expand_dims, linalg, moveaxis, swapaxes
 from nbgrad.scipy.stats._discrete import times_log
-from nbgrad.scipy.stats._distribution import floating
+from nbgrad.scipy.stats._distribution import floating, nan_unless
 
 
 def _total(x, axis=-1):
@@ -29,15 +29,15 @@ class MultivariateNormal:
         """Logarithm of the density at vectors `x`; a number `cov` is a multiple of the identity."""
         call = "multivariate_normal.logpdf"
         x, mean, cov = floating(call, {"x": x, "mean": 0 if mean is None else mean, "cov": cov})
-        n = mean.shape[-1] if mean.ndim else (cov.shape[-1] if cov.ndim else (x.shape[-1] if x.ndim else 1))
-        apart = x - mean
-        if n == 1 and (apart.ndim == 0 or apart.shape[-1] != 1):
-            apart = expand_dims(apart, -1)
-        if apart.shape[-1] != n or (cov.ndim and cov.shape not in ((n,), (n, n))):
+        n = mean.shape[-1] if mean.ndim else (cov.shape[-1] if cov.ndim else 1)
+        if (n != 1 and n not in (x.shape or mean.shape)[-1:]) or (cov.ndim and cov.shape not in ((n,), (n, n))):
             raise ShapeError(
                 f"{call}: x has shape {x.shape}, mean {mean.shape} and cov {cov.shape}; expected vectors of one "
                 "length n on the last axis, and a cov of shape (n, n), (n,) or ()"
             )
+        apart = x - mean
+        if n == 1 and apart.ndim < 2:
+            apart = expand_dims(apart, -1)
         if cov.ndim < 2:
             half, log_det = apart / cov**0.5, log(cov) * float(n) if not cov.ndim else _total(log(cov))
             return -0.5 * (_total(half * half) + log_det + n * math.log(2 * math.pi))
@@ -45,7 +45,7 @@ class MultivariateNormal:
         flat = apart.reshape((-1, n))
         half = kernels.solve_triangular(factor, swapaxes(flat, 0, 1), lower=True, transposed=False)
         square = _total(half * half, 0).reshape(apart.shape[:-1])
-        log_det = 2.0 * _total(log(linalg.diagonal(factor)))
+        log_det = 2.0 * _total(log(diagonal(factor)))
         return -0.5 * (square + log_det + n * math.log(2 * math.pi))
 
     def pdf(self, x, mean=None, cov=1):
@@ -76,7 +76,7 @@ class Dirichlet:
         tolerance = 1e-9 if x.dtype == "float64" else 1e-5
         wrong = (off > tolerance) | (off < -tolerance) | reduction.any((x < 0) | (alpha <= 0), axes=(x.ndim - 1,))
         value = lgamma(_total(alpha)) - _total(lgamma(alpha)) + _total(power_log(x, alpha - 1.0))
-        return value + where(wrong, math.nan, 0.0)
+        return value + nan_unless(~wrong, x)
 
     def pdf(self, x, alpha):
         """The density."""
@@ -89,7 +89,7 @@ class Multinomial:
     def logpmf(self, x, n, p):
         """Logarithm of the probability; -inf where counts are no counts or do not sum to `n`, nan if `p` does not to 1.
 
-        As in SciPy the last of `p` is 1 less the sum of the others; its derivative goes to the last of `p` all the same.
+        Derivatives by `p` are those of a function of all its elements, whatever they sum to.
         """
         x, n, p = floating("multinomial.logpmf", {"x": x, "n": n, "p": p})
         counts = (_total(x) == n) & reduction.all((x >= 0) & (floor(x) == x), axes=(x.ndim - 1,))
@@ -97,7 +97,7 @@ class Multinomial:
         value = lgamma(n + 1.0) + _total(times_log(safe, p) - lgamma(safe + 1.0))
         off = _total(p) - 1.0
         wrong = (off > 1e-6) | (off < -1e-6) | reduction.any((p < 0) | (p > 1), axes=(p.ndim - 1,))
-        return where(counts, value, -math.inf) + where(wrong, math.nan, 0.0)
+        return where(counts, value, -math.inf) + nan_unless(~wrong, x)
 
     def pmf(self, x, n, p):
         """The probability."""
