@@ -2,6 +2,7 @@
 
 from nbgrad.kernels import (
     arithmetic,
+    bessel,
     casting,
     comparison,
     complex,
@@ -10,10 +11,14 @@ from nbgrad.kernels import (
     factorisations,
     filtering,
     fourier,
+    gamma,
     hyperbolic,
+    incomplete,
     indexing,
+    integrals,
     linalg,
     matrix_functions,
+    normal,
     reduction,
     roots,
     rounding,
@@ -22,4 +27,5 @@ from nbgrad.kernels import (
     sorting,
     special,
     trigonometric,
+    zeta,
 )
