@@ -575,8 +575,8 @@ ROWS = (
     *(Row(name, oracle, intervals, ulp=ulp, at=at, rtol=1e-10, reason=POLYNOMIALS)
       for name, oracle, intervals, ulp, at in COMPILED),
     *(called(*entry) for entry in CALLED),
-    Row("fixed", lambda x, call, argument: x.copy(), cases=(Case(((3,),), {"call": "jv", "argument": "v"}),), gradient=None,
-        empty=(Case(((0, 3),), {"call": "jv", "argument": "v"}),)),
+    Row("fixed", lambda x, call, argument: x.copy(), cases=(Case(((3,),), {"call": "jv", "argument": "v"}),),
+        gradient=None, empty=(Case(((0, 3),), {"call": "jv", "argument": "v"}),)),
     # views
     Row("reshape", lambda x, shape: numpy.array(x.ravel().tolist(), x.dtype).reshape(shape), dtypes=ANY,
         cases=(Case(((2, 6),), {"shape": (3, 4)}), Case(((4,),), {"shape": (1, 4, 1)}), Case(((1,),), {"shape": ()})),
