@@ -28,6 +28,7 @@ from numpy import (
 )
 
 from nbgrad.numpy import linalg
+from nbgrad.numpy.assignment import copyto, place, put, putmask
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -345,6 +346,7 @@ __all__ = [
     "conv2d",
     "copy",
     "copysign",
+    "copyto",
     "cos",
     "cosh",
     "count_nonzero",
@@ -468,12 +470,15 @@ __all__ = [
     "pad",
     "permute_dims",
     "pi",
+    "place",
     "positive",
     "pow",
     "power",
     "prod",
     "ptp",
+    "put",
     "put_along_axis",
+    "putmask",
     "rad2deg",
     "radians",
     "ravel",
