@@ -405,7 +405,7 @@ def _check_not_stored(array):
     frame = sys._getframe(2)
     if frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _STORES and dtypes.is_inexact(array.dtype):
         raise ArgumentError(
-            "a[index] = x: a is a NumPy array (or holds one) and x an Array that is differentiated, whose gradient would "
+            "a[index] = x: a is a NumPy array and x an Array that is differentiated, whose gradient would "
             "be lost there; make a an Array first, as a = ng.numpy.zeros(shape) or a = ng.asarray(a), "
             f"or store x.numpy() where no gradient is wanted.\n    {describe(array, 'x')}"
         )

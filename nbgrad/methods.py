@@ -25,7 +25,7 @@ LEFT_OUT = {
     "base": "it is no view: assigning to one Array never changes another",
     "data": "it has no memory of its own; read x.numpy().data",
     "ctypes": "it has no memory of its own; read x.numpy().ctypes",
-    "view": "it has no memory that another dtype could look at; use x.copy(), x.astype(dtype), or x.numpy().view(dtype)",
+    "view": "it has no memory to look at as another dtype; use x.copy(), x.astype(dtype) or x.numpy().view(dtype)",
     "setflags": "it has no memory of its own",
     "byteswap": "its elements are always native; use x.numpy().byteswap()",
     "itemset": "NumPy 2 has none either; write x[index] = value",

@@ -47,12 +47,15 @@ def tables():
         module, numpys = importlib.import_module(ours), sys.modules[theirs]
         for name in getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]:
             function, their = getattr(module, name, None), getattr(numpys, name, None)
+            first = name == getattr(their, "__name__", None)  # its own name goes before other names for it
             if isinstance(their, numpy.ufunc):
-                if name == their.__name__ or their not in calls:
-                    calls[their] = function
+                table, made = calls, function
             elif hasattr(their, "_implementation") and callable(function):  # it asks for __array_function__
-                if name == their.__name__ or their not in functions:
-                    functions[their] = _Call(their, function, f"{theirs}.{name}", f"{ours}.{name}")
+                table, made = functions, _Call(their, function, f"{theirs}.{name}", f"{ours}.{name}")
+            else:
+                continue
+            if first or their not in table:
+                table[their] = made
     return added
 
 
@@ -123,7 +126,7 @@ class _Call:
 
     def __init__(self, func, function, path, ours):
         self.path, self.ours = path, ours
-        self.target = target = _of_dtypes(function) if function is func else function
+        self.target = _of_dtypes(function) if function is func else function
         if path.rpartition(".")[2] in IN_PLACE:
             self.target = _in_place(path, function)
         try:

@@ -19,7 +19,7 @@ def reduced(function, rows, lengths, associative):
     lengths : ndarray of int
         How many rows each run has, at least 1.
     associative : bool
-        Neighbours are joined in pairs, which takes as many steps as the longest length has bits; else one after another.
+        Neighbours are joined in pairs, in as many steps as the longest length has bits; else one after another.
 
     Returns
     -------
