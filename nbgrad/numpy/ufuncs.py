@@ -1,6 +1,6 @@
 """The methods of NumPy's ufuncs on Arrays: calls with keywords, reduce, accumulate, reduceat, outer and at.
 
-`function` is always our function under the name of `ufunc`.
+NumPy has checked by then that the ufunc takes as many arguments as the method needs.  `function` is always our function under the name of `ufunc`.
 """
 
 import numpy
@@ -74,10 +74,7 @@ def _loop(ufunc, inputs, dtype, casting, signature):
     """The inputs in the dtypes that NumPy computes in, and all of these."""
     inputs = [x if type(x) in dtypes.WEAK else as_array(x, f"numpy.{ufunc.__name__}") for x in inputs]
     kinds = [_kind(x) for x in inputs]
-    if dtype is not None:
-        signature = (None,) * ufunc.nin + (numpy.dtype(dtype),) * ufunc.nout
-    elif signature is not None:
-        signature = _signature(ufunc, signature)
+    signature = _signature(ufunc, (dtype,) if dtype is not None or signature is None else signature)
     found = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), signature=signature, casting=casting)
     return [cast(as_array(x, ufunc.__name__), as_dtype(d, ufunc.__name__))
             for x, d in zip(inputs, found, strict=False)], found  # fmt: skip
@@ -107,7 +104,7 @@ def outer(ufunc, function, x1, x2, **kwargs):
 
 def reduce(ufunc, function, array, axis=0, dtype=None, out=None, keepdims=False, initial=_MISSING, where=True):
     """``ufunc`` put between the elements along axes."""
-    name = _binary(ufunc, "reduce")
+    name = f"numpy.{ufunc.__name__}.reduce"
     x = as_array(array, name)
     if x.ndim == 0 and axis in (0, -1):
         axis = ()
@@ -169,14 +166,14 @@ def _loop_of_reduction(ufunc, x, dtype):
     name = ufunc.__name__
     if name in ("add", "multiply") and dtype is None:
         return reductions._wide(x, None, name)
-    signature = None if dtype is None else (None, None, numpy.dtype(dtype))
+    signature = (None, None, None if dtype is None else numpy.dtype(dtype))
     found = ufunc.resolve_dtypes((None, x.dtype, None), signature=signature, reduction=True)
     return cast(x, as_dtype(found[-1], name))
 
 
 def accumulate(ufunc, function, array, axis=0, dtype=None, out=None):
     """The results of `reduce` after every element along an axis."""
-    name = _binary(ufunc, "accumulate")
+    name = f"numpy.{ufunc.__name__}.accumulate"
     x = as_array(array, name)
     axis = shapes.axis(name, axis, x.ndim)
     known = ACCUMULATE.get(ufunc.__name__)
@@ -189,7 +186,7 @@ def accumulate(ufunc, function, array, axis=0, dtype=None, out=None):
 
 def reduceat(ufunc, function, array, indices, axis=0, dtype=None, out=None):
     """`reduce` from each index to the next one, or the element alone where that is not behind it."""
-    name = _binary(ufunc, "reduceat")
+    name = f"numpy.{ufunc.__name__}.reduceat"
     x = as_array(array, name)
     axis = shapes.axis(name, axis, x.ndim)
     n, starts = x.shape[axis], _positions(indices, name)
@@ -210,12 +207,6 @@ def reduceat(ufunc, function, array, indices, axis=0, dtype=None, out=None):
     return delivered(name, moveaxis(y, 0, axis), out)
 
 
-def _binary(ufunc, method):
-    if ufunc.nin != 2 or ufunc.nout != 1 or ufunc.signature:
-        raise ValueError(f"numpy.{ufunc.__name__}.{method}: only functions of two arguments with one result have it")
-    return f"numpy.{ufunc.__name__}.{method}"
-
-
 def _positions(indices, name):
     indices = as_indices(indices, name, "indices")
     if indices.dtype.kind not in "iu" and indices.size:
@@ -233,11 +224,6 @@ def at(ufunc, function, target, index, *operand):
     element are joined first where the order is free, else taken one after another.
     """
     name = f"numpy.{ufunc.__name__}.at"
-    if ufunc.nin != len(operand) + 1 or ufunc.nout != 1 or ufunc.signature:
-        raise ValueError(
-            f"{name}: only functions with one result have it, and it takes {ufunc.nin - 1} operands behind the index; "
-            f"got {len(operand)}"
-        )
     if not isinstance(target, Array):
         check_plain(name, *operand, *_arrays_in(index))
         ufunc.at(target, *[_plain(i) for i in (index, *operand)])

@@ -90,8 +90,6 @@ UNSUPPORTED = (
     (lambda: numpy.linalg.svdvals(x()), r"numpy.linalg.svdvals: not supported on Arrays, so that it has no gradient"),
     (lambda: numpy.savetxt("f", x()), r"numpy.savetxt: not supported .*numpy.savetxt\(x.numpy\(\)\)"),
     (lambda: numpy.sum(x(), out=A), r"sum: the result has shape \(\), which does not fit the array of shape \(2, 3\)"),
-    (lambda: numpy.matmul.reduce(x()), r"numpy.matmul.reduce: only functions of two arguments with one result"),
-    (lambda: numpy.negative.at(x(), [0], 1.0), r"numpy.negative.at: .*takes 0 operands behind the index; got 1"),
     (lambda: numpy.add(x(), 1, out=ng.asarray([1])), r"numpy.add: cannot cast from float64 to int64 with casting rule"),
     (lambda: numpy.sort(x(), order="f"), r"sort: order names fields, and Arrays have none"),
 )
@@ -108,7 +106,7 @@ def test_unsupported(index):
 
 B = normal(2, 3, seed=8)
 MASK = numpy.array([[True, False, True], [False, True, True]])
-I = numpy.array([[1, 2, 3], [6, 5, 12]])
+INTEGERS = numpy.array([[1, 2, 3], [6, 5, 12]])
 #: Calls of a ufunc, or of a method of it, on arrays of floats, integers and booleans.
 UFUNC_CALLS = (
     lambda f, a, b, i, m: f.add(a, b, where=m, out=f.zeros_like(a)),
@@ -192,7 +190,7 @@ class OnArrays:
 @pytest.mark.parametrize("index", range(len(UFUNC_CALLS)))
 def test_ufunc(index, jit, monkeypatch):
     monkeypatch.setattr(ng.config, "jit", jit)
-    arrays = [A, B, I, MASK]
+    arrays = [A, B, INTEGERS, MASK]
     with numpy.errstate(all="ignore"):
         expected = UFUNC_CALLS[index](numpy, *arrays)
     same(UFUNC_CALLS[index](OnArrays(), *map(ng.asarray, arrays)), expected)
@@ -200,7 +198,7 @@ def test_ufunc(index, jit, monkeypatch):
 
 @pytest.mark.parametrize("index", [i for i in range(len(UFUNC_CALLS)) if i not in (5, 6, 7, 13, 15)])
 def test_gradient_of_ufunc(index):
-    i = ng.asarray(I)
+    i = ng.asarray(INTEGERS)
 
     def call(a, b):
         y = UFUNC_CALLS[index](OnArrays(), a, b, i, MASK)
@@ -225,7 +223,8 @@ def test_where_hides_what_is_not_finite_from_the_gradient():
 
 
 INDICES = (
-    [0, 0, 2, -1], numpy.array([[1, 1], [1, 0]]), slice(1, None), (slice(None, None, 2),), numpy.array([True, False, True, True]),
+    [0, 0, 2, -1], numpy.array([[1, 1], [1, 0]]), slice(1, None), (slice(None, None, 2),),
+    numpy.array([True, False, True, True]),
     ([0, 0, 0, 3],), [], 1, numpy.array([2, 2, 2, 2, 2]),
 )  # fmt: skip
 AT = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "fmax", "logaddexp", "hypot", "arctan2")
@@ -309,7 +308,7 @@ AT_MESSAGES = (
     (lambda: numpy.less.reduce(x()), TypeError, "No loop matching"),
     (lambda: numpy.add(x(), 1j, dtype=float), TypeError, "Cannot cast ufunc 'add' input 1"),
     (lambda: numpy.add.reduceat(x(), [[0]]), TypeError, r"indices must have 1 dimension, got shape \(1, 1\)"),
-    (lambda: numpy.add(A, x(), out=[1]), TypeError, "must be an ndarray|return arrays must be of ArrayType"),
+    (lambda: numpy.add(A, x(), out=[1]), TypeError, r"numpy.add: out must be an Array or a NumPy array, not list"),
 )
 
 
@@ -334,7 +333,7 @@ def test_out_is_rebound_and_returned():
 @pytest.mark.parametrize(
     "call",
     [lambda a, v: numpy.add(a, v, out=a), lambda a, v: a.__iadd__(v), lambda a, v: numpy.add.at(a, ..., v),
-     lambda a, v: numpy.copyto(a, a + v), lambda a, v: numpy.sum([a, v], axis=0, out=a)],
+     lambda a, v: numpy.copyto(a, a + v), lambda a, v: numpy.sum(v[None] + a, axis=0, out=a)],
 )  # fmt: skip
 def test_values_go_into_numpy_arrays(call):
     a = B.copy()
@@ -373,8 +372,11 @@ def test_storing_in_a_numpy_array(store):
         store(a, v)
         return (v * a).sum()
 
-    with pytest.raises(errors.ArgumentError, match=r"whose gradient would be lost there; make a an Array first"):
+    with pytest.raises((TypeError, ValueError)) as caught:
         ng.grad(loss)(A)
+    error = caught.value.__cause__ or caught.value  # NumPy puts an error of its own before that of float(x)
+    assert isinstance(error, errors.ArgumentError)
+    assert "whose gradient would be lost there; make a an Array first" in str(error)
 
     def read(v):
         b = numpy.zeros((2, 3))
@@ -459,6 +461,7 @@ def test_signatures_are_those_of_numpy():
 DEFAULTS = {
     ("argsort", "stable"), ("sort", "stable"), ("cross", "axis"), ("copy", "order"), ("nan_to_num", "copy"),
     ("astype", "copy"), ("arange", "step"),
+    ("permute_dims", "axes"),
 }  # fmt: skip
 
 
@@ -497,9 +500,7 @@ def test_array_namespace():
 
 
 def test_wrong_keyword():
-    with pytest.raises(errors.ArgumentError, match="numpy.concatenate: .*ng.numpy.concatenate, where casting='no' has"):
+    with pytest.raises(errors.ArgumentError, match=r"numpy.concatenate: .*ng.numpy.concatenate, .*casting='no' has"):
         numpy.concatenate([x(), x()], casting="no")
-    with pytest.raises(
-        errors.ArgumentError, match="numpy.pad: .*where got an unexpected keyword argument 'reflect_type'"
-    ):
+    with pytest.raises(errors.ArgumentError, match=r"numpy.pad: .*got an unexpected keyword argument 'reflect_t"):
         numpy.pad(x(), 1, reflect_type="odd")
