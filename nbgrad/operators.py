@@ -108,7 +108,10 @@ def _binary(primitive, name):
         if type(other) is type(self):  # the fast path: same dtype
             x1, x2 = self._node, other._node
             dtype = x1.dtype
-            if dtype is x2.dtype and (dtype.kind == "f" or (plain and dtype.kind != "b")):
+            kind = dtype.kind
+            if dtype is x2.dtype and (
+                (kind == "f" and numeric) or (plain and kind != "b" and (kind != "c" or primitive.of_complex))
+            ):
                 made = graph.paired(primitive, x1, x2, result)
                 if made is not None:
                     return made

