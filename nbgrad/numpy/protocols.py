@@ -129,6 +129,7 @@ class _Call:
         self.target = _of_dtypes(function) if function is func else function
         if path.rpartition(".")[2] in IN_PLACE:
             self.target = _in_place(path, function)
+        self.signature = inspect.signature(self.target)
         try:
             self.theirs, own = _parameters(func), _parameters(function)
         except (TypeError, ValueError):  # a function in C without a signature
@@ -173,7 +174,7 @@ class _Call:
             first = next(iter(self.own))
             args = (named.pop(first),) if first in named else ()
         try:
-            inspect.signature(self.target).bind(*args, **named)
+            self.signature.bind(*args, **named)
         except TypeError as error:
             raise ArgumentError(f"{self.path}: on Arrays this is ng{self.ours[6:]}, where {error}") from None
         return delivered(self.path, self.target(*args, **named), out)

@@ -171,6 +171,10 @@ UFUNC_CALLS = (
     lambda f, a, b, i, m: f.zeros_like(a, float, "C", True, (4,)),
     lambda f, a, b, i, m: f.nan_to_num(f.where(m, a, f.nan), True, 5.0),
     lambda f, a, b, i, m: f.sum(a, 1, None, None, True),
+    lambda f, a, b, i, m: f.real(f.multiply.reduce(a + 1j * b, axis=1)),
+    lambda f, a, b, i, m: f.imag(f.multiply.reduceat(a + 1j * b, [0, 2], axis=1)),
+    lambda f, a, b, i, m: f.imag(f.add(a + 1j * b, a, where=m, out=f.zeros_like(a + 1j * b))),
+    lambda f, a, b, i, m: f.abs(f.subtract.outer(a + 1j * b, i[0])),
     lambda f, a, b, i, m: f.result_type(a, "float32").type(1) * a,
 )
 
@@ -475,6 +479,25 @@ def test_names_and_places_of_numpys_arguments():
     same(numpy.where(a > 0, a, 1), numpy.where(A > 0, A, 1))
     same(numpy.sort(a, 0, "stable"), numpy.sort(A, 0))
     same(numpy.outer(a=a, b=a), numpy.outer(A, A))
+
+
+#: Functions that may return the very array they were given, as in NumPy.
+SAME = {"asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "atleast_3d", "diff", "from_dlpack"}
+
+
+@pytest.mark.parametrize("name", [n for n in np.__all__ if n not in SAME and inspect.isfunction(getattr(np, n))])
+def test_results_are_other_handles(name):
+    """What is done in place to a result leaves the argument alone, also where the result is the argument's value."""
+    for dtype in ("float64", "int64", "bool", "complex128"):
+        for shape in ((3,), (1, 3), ()):
+            x = ng.asarray(numpy.ones(shape, dtype))
+            for arguments in ((x,), (x, shape), (x, 0), ([x],)):
+                try:
+                    results = getattr(np, name)(*arguments)
+                except (TypeError, ValueError, IndexError, ZeroDivisionError):
+                    continue  # not its arguments
+                results = results if isinstance(results, (tuple, list)) else [results]
+                assert not any(y is x for y in results)
 
 
 def test_every_public_function_is_documented():
