@@ -57,7 +57,7 @@ def install(cls):
         setattr(cls, name, _ours(name))
     for name in IN_PLACE:
         setattr(cls, name, _in_place(name))
-    for function in (astype, flatten, conjugate, compress, fill, resize, to_device, tobytes):
+    for function in (astype, flatten, conjugate, compress, fill, resize, tobytes):
         setattr(cls, function.__name__, function)
     cls.conj = conjugate
     cls.T = property(lambda self: self.transpose(), doc="All axes reversed.")
@@ -145,11 +145,6 @@ def resize(self, *shape, refcheck=True):
     if flat.size < count:
         flat = xp.concatenate([flat, xp.zeros(count - flat.size, self.dtype)])
     self._rebind(flat.reshape(shape))
-
-
-def to_device(self, device, /, *, stream=None):
-    """Same as `to`, as the Array API names it; there is one stream."""
-    return self.to(device)
 
 
 def tobytes(self, order="C"):

@@ -13,7 +13,7 @@ from nbgrad.errors import ArgumentError, DtypeError, ShapeError, TracedValueErro
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import reduction, selection, sorting
 from nbgrad.kernels import shape as views
-from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf
+from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf, promoted
 from nbgrad.numpy._out import delivered
 from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transpose
 
@@ -575,8 +575,18 @@ def flatnonzero(a):
 def searchsorted(a, v, side="left", sorter=None):
     """Places in the sorted 1-d array `a` before which (``"right"``: behind equals of which) the values `v` belong.
 
-    `sorter` are the indices that sort `a` where it is not sorted.  Each value is compared with every element, so this
-    is for short tables.
+    Parameters
+    ----------
+    a : array_like
+        1-d and ascending, nan last; with `sorter`, that is so of ``a[sorter]``.
+    v : array_like
+    side : {"left", "right"}
+    sorter : array_like of int, optional
+
+    Returns
+    -------
+    Array
+        int64 of the shape of `v`, each found by bisection.
     """
     x, values = as_array(a, "searchsorted", "a"), as_array(v, "searchsorted", "v")
     if x.ndim != 1:
@@ -585,6 +595,4 @@ def searchsorted(a, v, side="left", sorter=None):
         raise ArgumentError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
     if sorter is not None:
         x = take(x, sorter)
-    columns = reshape(values, (*values.shape, 1))
-    before = x < columns if side == "left" else x <= columns
-    return reduction.sum(cast(before, dtypes.INT64), axes=(values.ndim,))
+    return sorting.searchsorted(*promoted(x, values), side=side)
