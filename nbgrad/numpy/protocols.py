@@ -14,7 +14,6 @@ import numpy
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
 from nbgrad.numpy import ufuncs
-from nbgrad.numpy._arguments import as_array
 from nbgrad.numpy._out import assign, delivered
 
 #: Our modules, and those whose functions are found in them.
@@ -24,8 +23,9 @@ MODULES = (
     ("nbgrad.numpy.fft", "numpy.fft"),
     ("nbgrad.scipy.special", "scipy.special"),
 )
-#: Functions that change their first argument in NumPy; ours of that name return a new Array.
-IN_PLACE = ("put_along_axis",)
+#: Functions that change their first argument in NumPy and return None; where ours of that name returns a new Array,
+#: NumPy's binds the first argument to that.
+IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
 METHODS = {"reduce": ufuncs.reduce, "accumulate": ufuncs.accumulate, "reduceat": ufuncs.reduceat,
            "outer": ufuncs.outer, "at": ufuncs.at}  # fmt: skip
 
@@ -212,7 +212,9 @@ def _in_place(path, function):
     """`function` with its first argument bound to the result."""
 
     def call(target, *args, **kwargs):
-        assign(path, target, function(as_array(target, path), *args, **kwargs))
+        made = function(target, *args, **kwargs)
+        if made is not None:
+            assign(path, target, made)
 
     call.__signature__ = inspect.signature(function)
     return call
