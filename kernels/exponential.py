@@ -202,7 +202,21 @@ def exp2_vjp(g, y):
     return g * y * LN_2
 
 
-@elementwise(numpy.expm1, cost=14)
+def _expm1(x):
+    y = numpy.expm1(x)
+    if x.dtype.kind != "c":
+        return y
+    # NumPy's has nan in one part where the other is 0 or infinite, unlike C99, annex G
+    flat, endless = x.imag == 0, numpy.isinf(x.real) & ~numpy.isfinite(x.imag)
+    low = endless & (x.real < 0)
+    real = numpy.where(endless, numpy.where(low, -1, numpy.inf), numpy.where(flat, numpy.expm1(x.real), y.real))
+    imag = numpy.where(low, 0.0, numpy.where(endless, numpy.nan, numpy.where(flat, x.imag, y.imag)))
+    z = numpy.empty(x.shape, x.dtype)
+    z.real, z.imag = real, imag
+    return z
+
+
+@elementwise(_expm1, cost=14)
 def expm1(x):
     """exp(x) - 1, accurate near zero.  2 ULP."""
     k, r = reduced_by_ln2(limited(x, -60.0, by_precision(HIGHEST, HIGHEST_32)))

@@ -211,6 +211,15 @@ class Array:
         """
         return _moved("to", self, device)
 
+    def to_device(self, device, /, *, stream=None):
+        """Same as `to`; the Array API's name for it."""
+        if stream is not None:
+            from nbgrad import cuda
+
+            with cuda.stream(stream):
+                return self.to(device)
+        return self.to(device)
+
     # ------------------------------------------------------------ indexing
 
     def __getitem__(self, index):
@@ -236,12 +245,16 @@ class Array:
 
         return nbgrad.numpy
 
-    def __dlpack__(self, **kwargs):
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
         if devices.used and self.device != "cpu":
             from nbgrad.runtime.cuda.exchange import exported
 
-            return exported(self.realize()._node.value, **kwargs)
-        return self.__array__().__dlpack__(**kwargs)
+            return exported(self.realize()._node.value, **{k: v for k, v in asked.items() if v is not None})
+        value = self.__array__()
+        if copy is not False and (max_version is None or tuple(max_version) < (1, 0)):
+            value = value.copy()  # before version 1.0 there is no way to say that an array must not be written to
+        return value.__dlpack__(**asked)
 
     def __dlpack_device__(self):
         place = devices.of(self.realize()._node.value) if devices.used else None

@@ -13,6 +13,8 @@ import numpy
 from nbgrad import dtypes, shapes
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 
+#: NumPy's own, also while a function is traced: see `nbgrad.conversions`.
+_array, _asarray = numpy.array, numpy.asarray
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _KERNELS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernels") + os.sep  # an editable install
 #: Numbers of nodes, in the order in which they were made.
@@ -208,11 +210,11 @@ def stacked(x, call, name="x"):
 def array_value(x, call, name="x", dtype=None):
     """A private C-contiguous ndarray of a supported dtype with the value of `x`."""
     if isinstance(x, (list, tuple)) and _holds_arrays(x):
-        x = [numpy.asarray(v) for v in x]
+        x = [_asarray(v) for v in x]
     if dtype is None and type(x) is numpy.ndarray and x.dtype in dtypes.SUPPORTED and x.dtype.isnative:
         return x.copy()
     try:
-        value = numpy.array(x, dtype=dtype, order="C", copy=True)
+        value = _array(x, dtype=dtype, order="C", copy=True)
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"{call}: argument {name!r} is not an array: {describe(x)} ({error})") from None
     if not value.dtype.isnative:

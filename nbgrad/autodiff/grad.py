@@ -9,7 +9,7 @@ and a run.
 
 import numpy
 
-from nbgrad import devices, graph
+from nbgrad import conversions, devices, graph
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, ready, seed
@@ -304,6 +304,7 @@ class Inputs:
                 w._node = node
         state.tracked, sites = depth + 1, state.sites
         state.sites = sites and not (self.now and depth == 0)  # an un-jitted gradient is traced at every call
+        conversions.enter()
         try:
             if names:
                 split = len(arguments) - len(names)
@@ -316,6 +317,7 @@ class Inputs:
             else:
                 flatten(out, nodes)
         finally:
+            conversions.leave()
             state.tracked, state.static, state.scope, state.device = depth, static, scope, device
             state.sites = sites
             if weights:
@@ -553,7 +555,7 @@ def _nothing(call, fn, out):
     name = getattr(fn, "__name__", type(fn).__name__)
     hint = ""
     if isinstance(out, (int, float, numpy.ndarray, numpy.generic)):
-        hint = "; float(), .item() and numpy.asarray() inside fn take values out of the graph"
+        hint = "; float(), .item() and .numpy() inside fn take values out of the graph"
     return ArgumentError(f"{call}: {name} returned no Array to differentiate but {describe(out)}{hint}")
 
 

@@ -6,7 +6,7 @@ import threading
 
 import numpy
 
-from nbgrad import devices, graph, trees
+from nbgrad import conversions, devices, graph, trees
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff.arguments import flag
 from nbgrad.compile import program as programs
@@ -196,9 +196,11 @@ class Jitted:
         for k, a in static[0]:
             positional.insert(k, a)
         state.tracked += 1
+        conversions.enter()
         try:
             result = self._fn(*positional, **named, **dict(static[1]))
         finally:
+            conversions.leave()
             state.tracked -= 1
         results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
         owners = _owners(results.outputs)

@@ -34,7 +34,7 @@ class Lowering(Singles):
     """
 
     def __init__(self, inputs, captured, outputs):
-        self._facts = [(n.dtype, n.shape) for n in inputs], [(n.dtype, n.shape) for n in outputs]
+        self.facts = [(n.dtype, n.shape) for n in inputs], [(n.dtype, n.shape) for n in outputs]
         inputs, captured, outputs = in_pairs(inputs, captured, outputs)
         self.inputs, self.captured = inputs, captured
         order = graph.topological(outputs)
@@ -95,7 +95,7 @@ class Lowering(Singles):
                 buffer.last = at
         arena = {id(b): b for launch in self.launches for b in (*launch.reads, *launch.writes)}
         size = plan_arena(arena.values())
-        return (*self._facts, [n.fact("value") for n in self.captured], self.launches, size)
+        return (*self.facts, [n.fact("value") for n in self.captured], self.launches, size)
 
     # ------------------------------------------------------------ what depends on the target
 

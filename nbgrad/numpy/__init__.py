@@ -2,15 +2,12 @@
 
 from numpy import (
     bool_,
-    can_cast,
     complex64,
     complex128,
     e,
-    finfo,
     float16,
     float32,
     float64,
-    iinfo,
     inf,
     int8,
     int16,
@@ -20,7 +17,6 @@ from numpy import (
     nan,
     newaxis,
     pi,
-    result_type,
     uint8,
     uint16,
     uint32,
@@ -188,6 +184,7 @@ from nbgrad.numpy.indexing import (
     take,
     take_along_axis,
 )
+from nbgrad.numpy.info import __array_namespace_info__
 from nbgrad.numpy.manipulation import (
     append,
     array_split,
@@ -278,8 +275,12 @@ from nbgrad.numpy.reductions import (
     trapezoid,
     var,
 )
+from nbgrad.numpy.types import can_cast, finfo, iinfo, result_type
 
 bool = bool_
+
+#: The version of the Array API standard that this namespace follows.
+__array_api_version__ = "2024.12"
 
 __all__ = [
     "abs",

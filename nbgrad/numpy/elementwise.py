@@ -665,9 +665,9 @@ def fmin(x1, x2):
     return selection.where(comparison.isnan(x2), x1, selection.where(comparison.isnan(x1), x2, minimum(x1, x2)))
 
 
-def clip(x, lo=None, hi=None, *, min=None, max=None):
-    """`x` limited to [lo, hi]; None is no limit.  The limits belong to the inside: there the gradient flows to x."""
-    lo, hi = min if lo is None else lo, max if hi is None else hi
+def clip(x, min=None, max=None, *, a_min=None, a_max=None):
+    """`x` limited to [min, max]; None is no limit.  The limits belong to the inside: there the gradient flows to x."""
+    lo, hi = a_min if min is None else min, a_max if max is None else max
     if lo is not None and hi is not None:
         return selection.clip(x, lo, hi)
     x = as_array(x, "clip")

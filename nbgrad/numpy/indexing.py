@@ -13,7 +13,7 @@ from nbgrad.errors import ArgumentError, ShapeError, TracedValueError, describe
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import reduction, selection, sorting
 from nbgrad.kernels import shape as views
-from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf
+from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf, promoted
 from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transpose
 
 
@@ -546,16 +546,27 @@ def flatnonzero(x):
     return nonzero(ravel(x))[0]
 
 
-def searchsorted(x, values, side="left"):
+def searchsorted(x, values, side="left", sorter=None):
     """Places in the sorted 1-d array `x` before which (``"right"``: behind equals of which) `values` belong.
 
-    Each value is compared with every element, so this is for short tables.
+    Parameters
+    ----------
+    x : array_like
+        1-d and ascending, nan last; with `sorter`, that is so of ``x[sorter]``.
+    values : array_like
+    side : {"left", "right"}
+    sorter : array_like of int, optional
+
+    Returns
+    -------
+    Array
+        int64 of the shape of `values`, each found by bisection.
     """
     x, values = as_array(x, "searchsorted"), as_array(values, "searchsorted", "values")
     if x.ndim != 1:
         raise ShapeError(f"searchsorted: x must have 1 dimension; {describe(x, 'x')}")
     if side not in ("left", "right"):
         raise ArgumentError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
-    columns = reshape(values, (*values.shape, 1))
-    before = x < columns if side == "left" else x <= columns
-    return reduction.sum(cast(before, dtypes.INT64), axes=(values.ndim,))
+    if sorter is not None:
+        x = take(x, sorter)
+    return sorting.searchsorted(*promoted(x, values), side=side)

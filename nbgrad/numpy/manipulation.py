@@ -561,15 +561,31 @@ def meshgrid(*xs, indexing="xy", sparse=False, copy=True):
     return tuple(out)
 
 
-def diff(x, n=1, axis=-1):
-    """Differences of neighbours along an axis, n times."""
-    x = as_array(x, "diff")
+def diff(x, n=1, axis=-1, prepend=None, append=None):
+    """Differences of neighbours along an axis, n times.
+
+    `prepend` and `append` are put before and behind `x` along the axis first; a number is one slice of it.
+    """
+    x, n = as_array(x, "diff"), as_integer(n, "diff", "n")
     axis = shapes.axis("diff", axis, x.ndim)
+    if n < 0:
+        raise ArgumentError(f"diff: n must not be negative, got {n}")
+    if n and (prepend is not None or append is not None):
+        x = concatenate([_beside(x, prepend, axis, "prepend"), x, _beside(x, append, axis, "append")], axis)
     for _ in range(n):
         m = x.shape[axis]
         later, earlier = part(x, axis, min(1, m), m), part(x, axis, 0, max(m - 1, 0))
         x = later != earlier if x.dtype.kind == "b" else later - earlier
     return x
+
+
+def _beside(x, other, axis, name):
+    """What is put beside `x` along an axis: a number becomes one slice of it."""
+    empty = (*x.shape[:axis], 0, *x.shape[axis + 1 :])
+    if other is None:
+        return broadcast_to(as_array(0, "diff").astype(x.dtype), empty)
+    other = as_array(other, "diff", name)
+    return other if other.ndim else broadcast_to(other, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
 
 
 def shape(x):

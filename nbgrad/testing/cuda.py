@@ -428,7 +428,8 @@ def run(lowering, values, grid=3, block=32, order="down"):
             found = memory[buffer] = Guarded((buffer.size,), buffer.dtype)
             if buffer.kind in ("input", "captured"):
                 given = values if buffer.kind == "input" else [n.fact("value") for n in lowering.captured]
-                found.array[...] = numpy.asarray(given[buffer.index]).ravel()
+                value = numpy.asarray(given[buffer.index]).ravel()
+                found.array[...] = value.view(buffer.dtype) if value.dtype.kind == "c" else value
             elif buffer.kind == "counter":
                 found.array[...] = 0
         return found
@@ -458,7 +459,8 @@ def run(lowering, values, grid=3, block=32, order="down"):
             guarded.check(launch.name)
             if buffer.kind == "counter" and guarded.array[0]:
                 raise KernelError(f"{launch.name}: left a counter at {guarded.array[0]}, which must be 0 again")
-    return [placed(lowering.buffers[n]).array.reshape(n.shape) for n in lowering.outputs]
+    made = zip(lowering.outputs, lowering.facts[1], strict=True)  # complex numbers are pairs in there
+    return [placed(lowering.buffers[n]).array.view(dtype).reshape(shape) for n, (dtype, shape) in made]
 
 
 @functools.cache

@@ -5,6 +5,7 @@ loops), never the reference that a primitive was declared with.  Oracles of elem
 Python or mpmath numbers, so derivatives are differences taken with fifty digits.
 """
 
+import bisect
 import dataclasses
 import itertools
 import math
@@ -243,6 +244,11 @@ def rearranged(x, axes):
     return out
 
 
+def bisected(table, values, side):
+    place = {"left": bisect.bisect_left, "right": bisect.bisect_right}[side]
+    return numpy.array([place(table.tolist(), v) for v in values.ravel().tolist()], int).reshape(values.shape)
+
+
 def picked(x, i, axis):
     return numpy.stack([x[(slice(None),) * axis + (int(k),)] for k in i.ravel()], axis).reshape(
         (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
@@ -314,6 +320,9 @@ def first_smallest(values):
 
 LANES = tuple(Case((shape,), {"axis": axis}) for shape in ((7,), (4, 5), (2, 3, 4)) for axis in range(len(shape)))
 NO_LANES = (Case(((0,),), {"axis": 0}), Case(((3, 0),), {"axis": 0}), Case(((3, 0),), {"axis": 1}))
+TABLES = tuple(
+    Case(c, {"side": side}) for c in (((7,), (5,)), ((1,), (3, 4)), ((20,), ())) for side in ("left", "right")
+)
 AXES = (
     Case(((7,),), {"axes": (0,)}), Case(((4, 5),), {"axes": (0,)}), Case(((4, 5),), {"axes": (1,)}),
     Case(((4, 5),), {"axes": (0, 1)}), Case(((2, 3, 4),), {"axes": (1,)}), Case(((2, 3, 4),), {"axes": (0, 2)}),
@@ -481,6 +490,9 @@ ROWS = (
     Row("argmin", along(first_smallest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
     Row("argsort", along(lambda v: sorted(range(len(v)), key=v.__getitem__)), cases=LANES, empty=NO_LANES,
         dtypes=NUMBERS, gradient=None),
+    Row("searchsorted", bisected, cases=TABLES, dtypes=NUMBERS, gradient=None,
+        empty=(Case(((0,), (3,)), {"side": "left"}), Case(((4,), (0,)), {"side": "right"})),
+        prepared=lambda table, values: [numpy.sort(table), values]),
     # gathers and scatters
     Row("take", picked, cases=GATHERS, empty=(Case(((5,), (0,)), {"axis": 0}, {1: 5}),), dtypes=ANY),
     Row("scatter_add", scattered, cases=SCATTERS, empty=(Case(((5,), (0,), (0,)), {"axis": 0}, {1: 5}),),

@@ -11,7 +11,7 @@ import re
 
 import numpy
 
-from nbgrad import graph, trees
+from nbgrad import conversions, graph, trees
 from nbgrad.array import Array, asarray
 from nbgrad.compile import native, translate
 from nbgrad.compile.body import Body
@@ -183,6 +183,7 @@ def _passable(dtype, what):
 def _traced(fn, inputs):
     """Nodes of the results of a function."""
     graph.state.tracked += 1
+    conversions.enter()
     try:
         result = fn(*(Array(n) for n in inputs))
         leaves = trees.flatten(result)[0]
@@ -195,6 +196,7 @@ def _traced(fn, inputs):
             )
         nodes = [asarray(x)._node for x in leaves]
     finally:
+        conversions.leave()
         graph.state.tracked -= 1
     for node in nodes:
         if node.shape != ():
