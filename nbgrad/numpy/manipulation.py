@@ -82,7 +82,7 @@ def transpose(x, axes=None, *more):
     return x if order == tuple(range(x.ndim)) else views.transpose(x, axes=order)
 
 
-def permute_dims(x, axes):
+def permute_dims(x, axes=None):
     """Axes in the order given."""
     return transpose(x, axes)
 
@@ -386,7 +386,10 @@ def hsplit(x, indices_or_sections):
 
 
 def vsplit(x, indices_or_sections):
-    """Parts along axis 0."""
+    """Parts along axis 0, of 2 dimensions or more."""
+    x = as_array(x, "vsplit")
+    if x.ndim < 2:
+        raise ShapeError(f"vsplit: x needs at least 2 dimensions; {describe(x, 'x')}; use split(x, n, axis=0)")
     return split(x, indices_or_sections, 0)
 
 
