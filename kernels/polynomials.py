@@ -39,8 +39,8 @@ def _least_squares(a, b, rcond):
     y, _, rank, _ = numpy.linalg.lstsq(a, b, rcond)
     if rank < a.shape[1]:
         warnings.warn(
-            f"polyfit: only {rank} of {a.shape[1]} coefficients are determined by the data, and there is no derivative; "
-            "lower the degree",
+            f"polyfit: only {rank} of {a.shape[1]} coefficients are determined by the data, and there is no "
+            "derivative; lower the degree",
             numpy.exceptions.RankWarning,
             stacklevel=2,
         )

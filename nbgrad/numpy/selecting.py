@@ -4,8 +4,6 @@ Where NumPy changes its argument (put, place, putmask, fill_diagonal), a new Arr
 left alone.
 """
 
-import operator
-
 import numpy
 
 from nbgrad import dtypes, graph, shapes
@@ -13,8 +11,8 @@ from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import selection
-from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf, promoted
-from nbgrad.numpy.indexing import add_at, concrete, in_range, take, take_along_axis
+from nbgrad.numpy._arguments import as_array, as_indices, cast, leaf, promoted
+from nbgrad.numpy.indexing import concrete, in_range, take, take_along_axis
 from nbgrad.numpy.manipulation import broadcast_arrays, broadcast_to, concatenate, ravel, reshape, stack
 
 __all__ = [
