@@ -3,7 +3,7 @@
 import numpy
 
 from nbgrad import dtypes, graph
-from nbgrad.array import Array, _value, is_abstract
+from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, ShapeError, describe
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import selection
@@ -14,6 +14,7 @@ from nbgrad.numpy.manipulation import diff, flip, ravel, reshape, stack
 from nbgrad.numpy.reductions import max as largest
 from nbgrad.numpy.reductions import min as smallest
 from nbgrad.numpy.reductions import sum
+from nbgrad.numpy.statistics import any_known, known_value
 
 __all__ = [
     "bincount", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",
@@ -79,14 +80,15 @@ def digitize(x, bins, right=False):
     Raises
     ------
     ArgumentError
-        When the edges neither rise nor fall.  While jit traces they are not known, and the ends decide.
+        When the edges neither rise nor fall.  Where they are not known yet, as while jit traces, the ends decide.
     """
     x, bins = as_array(x, "digitize"), as_array(bins, "digitize", "bins")
     side, n = ("left" if right else "right"), bins.size
     if bins.ndim != 1:
         raise ShapeError(f"digitize: bins must have 1 dimension\n    {describe(bins, 'bins')}")
-    if not is_abstract(bins._node):
-        steps = numpy.diff(_value(bins))
+    known = known_value(bins)
+    if known is not None:
+        steps = numpy.diff(known)
         if (steps < 0).any() and (steps > 0).any():
             raise ArgumentError("digitize: bins must rise or fall throughout")
         return n - searchsorted(flip(bins), x, side) if (steps < 0).any() else searchsorted(bins, x, side)
@@ -114,7 +116,7 @@ def _edges(call, x, bins, range, weights=None):
         return _edges(call, x, int(bins), range, weights)
     if bins.ndim != 1:
         raise ShapeError(f"{call}: bins must have 1 dimension\n    {describe(bins, 'bins')}")
-    if not is_abstract(bins._node) and (numpy.diff(_value(bins)) < 0).any():
+    if any_known(bins, lambda v: numpy.diff(v) < 0):
         raise ArgumentError(f"{call}: the edges in bins must rise")
     return bins
 
@@ -135,10 +137,10 @@ def _spaced(call, x, n, range):
         return cast(linspace(0.0, 1.0, n + 1), dtype)
     else:
         low, high = smallest(x), largest(x)
-        if not is_abstract(x._node) and not numpy.isfinite([_value(low), _value(high)]).all():
+        if any_known(x, lambda v: ~numpy.isfinite(v)):
             raise ArgumentError(f"{call}: x is not finite everywhere; give range=(low, high)")
     low, high = (cast(as_array(v, call, "range"), dtype) for v in (low, high))
-    wide = selection.where(low == high, 0.5, 0.0)
+    wide = cast(selection.where(low == high, 0.5, 0.0), dtype)
     return linspace(low - wide, high + wide, n + 1)
 
 

@@ -1,9 +1,10 @@
 """Polynomials as arrays of their coefficients, that of the highest power first.
 
-Where the result is shorter when leading coefficients are 0, values are computed now; while jit traces they are not known,
-and are taken not to be 0.
+Where the result is shorter when leading coefficients are 0, values are computed now; while jit traces they are not
+known, and are taken not to be 0.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy
@@ -109,11 +110,9 @@ def polydiv(u, v):
     quotient = concatenate([reshape(q, (1,)) for q in found]) if found else leaf(numpy.zeros(1, u.dtype))
     if not rest.size:
         rest = leaf(numpy.zeros(1, u.dtype))
-    elif not is_abstract(rest._node):
-        values, first = _value(rest), 0
-        while first < values.size - 1 and numpy.allclose(values[first], 0, rtol=1e-14):
-            first += 1
-        rest = part(rest, 0, first, rest.size)
+    elif not (is_abstract(u._node) or is_abstract(v._node)):
+        kept = numpy.polydiv(_value(u), _value(v))[1].size
+        rest = part(rest, 0, max(rest.size - kept, 0), rest.size)
     return quotient, rest
 
 
@@ -178,8 +177,8 @@ def poly(x):
 
     Notes
     -----
-    That of a matrix is made by the algorithm of Faddeev and LeVerrier, which has a derivative also where eigenvalues are
-    equal, but loses digits for large matrices.
+    That of a matrix is made by the algorithm of Faddeev and LeVerrier, which has a derivative also where eigenvalues
+    are equal, but loses digits for large matrices.
 
     Examples
     --------
@@ -243,7 +242,7 @@ def roots(x):
     if x.size == 1:
         return leaf(numpy.zeros(0))
     y = polynomials.polynomial_roots(x, count=x.size - 1)
-    return y if _value(y).imag.any() else complex.real(y)
+    return complex.real(y) if numpy.roots(_value(x)).dtype.kind == "f" else y
 
 
 def vander(x, N=None, increasing=False):
@@ -326,7 +325,7 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     rcond = x.size * float(numpy.finfo(x.dtype).eps) if rcond is None else float(rcond)
     a, b = vander(x, order), y if y.ndim == 2 else expand_dims(y, 1)
     if w is not None:
-        w = as_array(w, "polyfit", "w")
+        w = weights = as_array(w, "polyfit", "w")
         if w.shape != x.shape:
             raise ShapeError(f"polyfit: w must have one weight for each point\n    {describe(w, 'w')}")
         w = expand_dims(w if dtypes.is_inexact(w.dtype) else cast(w, dtypes.FLOAT64), 1)
@@ -339,7 +338,11 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     c = c if y.ndim == 2 else reshape(c, (order,))
     squares = sum(complex.real(rest * complex.conjugate(rest)), 0)
     if full:
-        _, _, rank, singular = numpy.linalg.lstsq(concrete(a, "polyfit", "x"), concrete(b, "polyfit", "y"), rcond)
+        points = [concrete(v, "polyfit", n) for v, n in ((x, "x"), (y, "y"))]
+        known = None if w is None else concrete(weights, "polyfit", "w")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", numpy.exceptions.RankWarning)  # it is given with the coefficients
+            _, _, rank, singular, _ = numpy.polyfit(*points, order - 1, rcond, True, known)
         none = rank < order or x.size <= order
         return PolynomialFit(
             c, leaf(numpy.zeros(0, squares.dtype)) if none else squares, int(rank), leaf(singular), rcond

@@ -6,8 +6,8 @@ Quantiles are elements of the sorted array, or between two of them: gradients go
 
 import numpy
 
-from nbgrad import dtypes, shapes
-from nbgrad.array import Array, _value, is_abstract
+from nbgrad import devices, dtypes, shapes
+from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 from nbgrad.kernels import comparison, complex, roots, selection
 from nbgrad.kernels import indexing as kernels
@@ -20,6 +20,7 @@ from nbgrad.numpy.manipulation import (
     expand_dims,
     moveaxis,
     part,
+    ravel,
     reshape,
     transpose,
 )  # fmt: skip
@@ -190,16 +191,19 @@ def fractions(call, x, q, method):
         q = as_array(q, call, "q") if isinstance(q, (list, tuple)) and _holds_arrays(q) else numpy.asarray(q)
     if call.endswith("percentile"):
         q = q / 100
-    if isinstance(q, Array):
-        known = None if is_abstract(q._node) else _value(q)
-    else:
-        known = q = numpy.asarray(q)
+    q = q if isinstance(q, Array) else numpy.asarray(q)
+    known = known_value(q)
     if q.ndim > 2:
         raise ShapeError(f"{call}: q must have at most 2 dimensions; {describe(q, 'q')}")
     if known is not None and not ((known >= 0) & (known <= 1)).all():
         top = "100" if call.endswith("percentile") else "1"
         raise ArgumentError(f"{call}: q must be in the range [0, {top}]")
     return q, weak
+
+
+def known_value(x):
+    """The ndarray that an argument is, or that a pending Array need not be computed for; otherwise None."""
+    return x if isinstance(x, numpy.ndarray) else devices.on_host(x._node.value) if x._node.value is not None else None
 
 
 def _holds_arrays(values):
@@ -248,12 +252,20 @@ def _picked(ordered, at):
     """Elements of lanes at indices: the same ones for all, or others for each."""
     if at.ndim == 1:
         return kernels.take(ordered, at if isinstance(at, Array) else leaf(at), axis=ordered.ndim - 1)
-    return take_along_axis(ordered, selection.maximum(at, 0))
+    n = ordered.shape[-1]
+    starts = numpy.arange(0, ordered.size, n).reshape((*ordered.shape[:-1], 1))
+    return kernels.take(ravel(ordered), selection.maximum(at, 0) + leaf(starts), axis=0)
+
+
+def any_known(x, wrong):
+    """Whether a condition holds anywhere, as far as values are known."""
+    known = known_value(x)
+    return known is not None and bool(wrong(known).any())
 
 
 def _weights(call, x, weights, axis):
     w = as_array(weights, call, "weights")
-    if not is_abstract(w._node) and (_value(w) < 0).any():
+    if any_known(w, lambda v: v < 0):
         raise ArgumentError(f"{call}: weights must not be negative")
     return fitted_weights(call, x, w, axis)
 
@@ -284,7 +296,7 @@ def _weighted(ordered, w, q):
     share = selection.where(share == 0, -1.0, share)  # what weighs nothing is no quantile, also of 0
     reached = expand_dims(share, -1) < flat
     at = selection.minimum(sum(reached, -2), ordered.shape[-1] - 1)
-    return moveaxis(take_along_axis(ordered, at), -1, 0)
+    return moveaxis(_picked(ordered, at), -1, 0)
 
 
 def cov(x, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
@@ -362,7 +374,7 @@ def _observed(m, w, name):
         raise ShapeError(
             f"cov: {name} must have one weight for each of the {m.shape[1]} observations\n    {describe(w, name)}"
         )
-    if not is_abstract(w._node) and (_value(w) < 0).any():
+    if any_known(w, lambda v: v < 0):
         raise ArgumentError(f"cov: {name} must not be negative")
     return w
 
@@ -371,7 +383,7 @@ def _counts(m, w):
     if w is None:
         return None
     w = _observed(m, w, "fweights")
-    if w.dtype.kind not in "iu" and not is_abstract(w._node) and (_value(w) != numpy.around(_value(w))).any():
+    if w.dtype.kind not in "iu" and any_known(w, lambda v: v != numpy.around(v)):
         raise ArgumentError("cov: fweights must be integers; use aweights")
     return cast(w, dtypes.FLOAT64)
 
