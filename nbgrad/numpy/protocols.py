@@ -9,6 +9,7 @@ import inspect
 
 import numpy
 
+from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
 
 UFUNCS = (
@@ -28,7 +29,7 @@ FUNCTIONS = (
     "argpartition", "argsort", "argwhere", "around", "array_equal", "array_equiv", "array_split", "asanyarray",
     "asarray_chkfinite", "asfortranarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett",
     "bincount", "blackman", "block", "broadcast_arrays", "broadcast_to", "choose", "clip", "column_stack",
-    "common_type", "compress", "concatenate", "convolve", "copy", "corrcoef", "correlate", "count_nonzero", "cov",
+    "common_type", "compress", "concatenate", "convolve", "copy", "copyto", "corrcoef", "correlate", "count_nonzero", "cov",
     "cross", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "delete", "diag", "diag_indices",
     "diag_indices_from", "diagflat", "diagonal", "diff", "digitize", "dot", "dsplit", "dstack", "ediff1d", "einsum",
     "einsum_path", "empty_like", "expand_dims", "extract", "fill_diagonal", "fix", "flatnonzero", "flip", "fliplr",
@@ -50,6 +51,9 @@ FUNCTIONS = (
     "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index", "unstack",
     "unwrap", "vander", "var", "vdot", "vsplit", "vstack", "where", "zeros_like",
 )  # fmt: skip
+
+#: What changes its first argument in NumPy: ours returns a new Array, which the handle is bound to.
+IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "putmask")
 
 #: What `ufunc.reduce` and `ufunc.accumulate` are here.
 REDUCE = {
@@ -107,7 +111,10 @@ def array_function(func, args, kwargs):
     target = _functions().get(func)
     if target is None:
         raise _unsupported(path, name, {f.__name__: f for f in _functions()})
+    where = kwargs.pop("where", True) if "where" in inspect.signature(target).parameters else True
     _refuse(path, kwargs)
+    if where is not True and where is not numpy._NoValue:
+        kwargs["where"] = where
     if not args and kwargs:  # the first argument by NumPy's name for it
         first = next(iter(inspect.signature(func).parameters))
         if first in kwargs:
@@ -116,7 +123,16 @@ def array_function(func, args, kwargs):
         inspect.signature(target).bind(*args, **kwargs)
     except TypeError as error:
         raise ArgumentError(f"{path}: on Arrays this is ng.numpy.{target.__name__}, where {error}") from None
-    return target(*args, **kwargs)
+    result = target(*args, **kwargs)
+    if name not in IN_PLACE:
+        return result
+    if not isinstance(args[0], Array):
+        raise TypeError(
+            f"{path}: a NumPy array cannot hold what is in an Array, whose values are computed later; make the first "
+            "argument an Array, as in a = ng.asarray(a)"
+        )
+    args[0][...] = result
+    return None
 
 
 def _refuse(call, kwargs):

@@ -16,7 +16,7 @@ from nbgrad.numpy.indexing import concrete, in_range, take, take_along_axis
 from nbgrad.numpy.manipulation import broadcast_arrays, broadcast_to, concatenate, ravel, reshape, stack
 
 __all__ = [
-    "argwhere", "choose", "compress", "delete", "extract", "fill_diagonal", "insert", "piecewise", "place", "put",
+    "argwhere", "choose", "compress", "copyto", "delete", "extract", "fill_diagonal", "insert", "piecewise", "place", "put",
     "putmask", "select", "trim_zeros",
 ]  # fmt: skip
 
@@ -344,6 +344,23 @@ def putmask(x, mask, values):
         )
     values = reshape(_values(x, values, "putmask", "values", x.size), x.shape)
     return selection.where(reshape(mask, x.shape), values, x)
+
+
+def copyto(x, src, casting="same_kind", where=True):
+    """A new Array: `x` with the values of `src`, which broadcasts to it, where `where` holds.
+
+    Raises
+    ------
+    DtypeError
+        When NumPy's rule `casting` forbids the cast.
+    """
+    x = as_array(x, "copyto")
+    weak = dtypes.WEAK.get(type(src))
+    src = as_array(src, "copyto", "src")
+    if not (numpy.can_cast(src.dtype, x.dtype, casting) or (weak and dtypes.promote([x.dtype, weak]) == x.dtype)):
+        raise DtypeError(f"copyto: {src.dtype} does not go into {x.dtype} by the rule {casting!r}; cast src")
+    y = broadcast_to(cast(src, x.dtype), x.shape)
+    return y if where is True else selection.where(broadcast_to(as_array(where, "copyto", "where"), x.shape), y, x)
 
 
 def fill_diagonal(x, val, wrap=False):
