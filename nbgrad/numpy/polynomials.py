@@ -190,10 +190,12 @@ def poly(x):
     x = reshape(x, (1,)) if x.ndim == 0 else x
     if x.ndim > 2 or (x.ndim == 2 and x.shape[0] != x.shape[1]):
         raise ShapeError(f"poly: x must be 1-d or a square matrix\n    {describe(x, 'x')}")
+    if not x.size:
+        return leaf(numpy.ones(()))
+    x = x if dtypes.is_inexact(x.dtype) else cast(x, dtypes.FLOAT64)
     if x.ndim == 2:
-        x = x if dtypes.is_inexact(x.dtype) else cast(x, dtypes.FLOAT64)
         return _characteristic(x)
-    y = leaf(numpy.ones(1, x.dtype if x.size else dtypes.FLOAT64))
+    y = leaf(numpy.ones(1, x.dtype))
     for k in range(x.size):
         y = pad(y, ((0, 1),)) - pad(y, ((1, 0),)) * x[k]
     if y.dtype.kind == "c" and not is_abstract(x._node):

@@ -16,8 +16,8 @@ from nbgrad.numpy.indexing import concrete, in_range, take, take_along_axis
 from nbgrad.numpy.manipulation import broadcast_arrays, broadcast_to, concatenate, ravel, reshape, stack
 
 __all__ = [
-    "argwhere", "choose", "compress", "copyto", "delete", "extract", "fill_diagonal", "insert", "piecewise", "place", "put",
-    "putmask", "select", "trim_zeros",
+    "argwhere", "choose", "compress", "copyto", "delete", "extract", "fill_diagonal", "insert", "piecewise", "place",
+    "put", "putmask", "select", "trim_zeros",
 ]  # fmt: skip
 
 

@@ -79,8 +79,11 @@ def test_convolutions(name):
     check_values(name, (numpy.arange(5), numpy.array([1, 2])), {})
     check_values(name, (C.astype("float32"), D.astype("float32")), {}, 3e-6)
     check_values(name, (C.astype("float32"), numpy.array([1, 2])), {})
-    check_values(name, (2.0, D), {})
     same(ng.jit(getattr(np, name))(C, D), getattr(numpy, name)(C, D), 1e-13)
+
+
+def test_a_number_is_a_sequence():
+    check_values("convolve", (2.0, D), {})
 
 
 def test_complex():
@@ -113,7 +116,7 @@ MESSAGES = (
     (
         lambda: np.ediff1d(numpy.arange(3), [0.5]),
         errors.DtypeError,
-        r"ediff1d: to_end of float64 does not fit x of int64",
+        r"ediff1d: to_end of float64 does not fit",
     ),
 )
 
