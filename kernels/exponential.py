@@ -315,7 +315,7 @@ def logaddexp(x1, x2):
 
 @logaddexp.vjp
 def logaddexp_vjp(g, x1, x2):
-    apart = where(x1 == x2, 0.0, x1 - x2)
+    apart = where((x1 == x2) & (abs(x1) == INFINITY), 0.0, x1 - x2)  # equal infinities are 0 apart
     return g * logistic(apart), g * logistic(-apart)
 
 

@@ -52,7 +52,7 @@ from numpy import (
     ushort,
 )
 
-from nbgrad.numpy import linalg
+from nbgrad.numpy import fft, linalg
 from nbgrad.numpy.arranging import (
     apply_along_axis,
     apply_over_axes,
@@ -70,6 +70,7 @@ from nbgrad.numpy.arranging import (
     row_stack,
     unpackbits,
 )
+from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -527,6 +528,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "avg_pool",
     "bartlett",
     "bincount",
     "bitwise_and",
@@ -562,7 +564,9 @@ __all__ = [
     "concatenate",
     "conj",
     "conjugate",
+    "conv",
     "conv2d",
+    "conv_transpose",
     "convolve",
     "copy",
     "copysign",
@@ -615,6 +619,7 @@ __all__ = [
     "extract",
     "eye",
     "fabs",
+    "fft",
     "fill_diagonal",
     "finfo",
     "fix",
@@ -731,6 +736,7 @@ __all__ = [
     "matrix_transpose",
     "matvec",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "median",

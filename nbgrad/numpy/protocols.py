@@ -54,6 +54,8 @@ FUNCTIONS = (
 
 #: What changes its first argument in NumPy: ours returns a new Array, which the handle is bound to.
 IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "putmask")
+#: Modules of NumPy whose functions are reached in the same way: by the public names of ours.
+SUBMODULES = ("linalg", "fft")
 
 #: What `ufunc.reduce` and `ufunc.accumulate` are here.
 REDUCE = {
@@ -184,4 +186,7 @@ def _functions():
     for name in FUNCTIONS:
         if hasattr(numpy, name) and hasattr(nbgrad.numpy, name):
             table[getattr(numpy, name)] = getattr(nbgrad.numpy, name)
+    for module in SUBMODULES:
+        theirs, ours = getattr(numpy, module), getattr(nbgrad.numpy, module)
+        table.update({getattr(theirs, name): getattr(ours, name) for name in ours.__all__ if hasattr(theirs, name)})
     return table
