@@ -29,7 +29,7 @@ index_exp, s_ = numpy.index_exp, numpy.s_
 
 
 def _leaves(arrays):
-    return tuple(leaf(numpy.ascontiguousarray(a)) for a in arrays)
+    return tuple(leaf(numpy.asarray(a, order="C")) for a in arrays)
 
 
 def indices(dimensions, dtype=int, sparse=False):
@@ -178,7 +178,7 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     if not isinstance(start, Array) and not isinstance(stop, Array):
         if not numpy.all(start) or not numpy.all(stop):
             raise ArgumentError("geomspace: start and stop must not be 0")
-        return leaf(numpy.ascontiguousarray(numpy.geomspace(start, stop, num, endpoint, dtype, axis)))
+        return leaf(numpy.asarray(numpy.geomspace(start, stop, num, endpoint, dtype, axis), order="C"))
     start, stop = (as_array(v, "geomspace", n) for v, n in ((start, "start"), (stop, "stop")))
     found = numpy.result_type(start.dtype, stop.dtype, dtypes.FLOAT64 if dtype is None else dtype)
     found = found if dtypes.is_inexact(found) else dtypes.FLOAT64

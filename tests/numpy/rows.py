@@ -55,8 +55,10 @@ def check_values(name, args, kwargs, tolerance=None):
         same(getattr(np, name)(*args, **kwargs), expected, tolerance)
     same(getattr(np, name)(*map(spread, args), **kwargs), expected, tolerance)
     arrays = [ng.asarray(a) if isinstance(a, numpy.ndarray) else a for a in args]
-    if any(isinstance(a, Array) for a in arrays):  # NumPy's own function, by the protocol
-        same(getattr(numpy, name)(*arrays, **kwargs), expected, tolerance)
+    function = getattr(numpy, name)
+    asks = isinstance(function, numpy.ufunc) or hasattr(function, "_implementation")
+    if asks and any(isinstance(a, Array) for a in arrays):  # NumPy's own function, by the protocol
+        same(function(*arrays, **kwargs), expected, tolerance)
 
 
 def check_row_gradient(name, args, kwargs, by=(0,), **options):

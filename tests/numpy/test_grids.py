@@ -55,10 +55,11 @@ def test_geomspace_has_gradients():
 
 
 def test_indices_from_functions():
-    same(
-        np.fromfunction(lambda i, j: i * 10 + j, (3, 2), dtype=int),
-        numpy.fromfunction(lambda i, j: i * 10 + j, (3, 2), dtype=int),
-    )
+    def ten(i, j):
+        return i * 10 + j
+
+    same(np.fromfunction(ten, (3, 2), dtype=int), numpy.fromfunction(ten, (3, 2), dtype=int))
+    same(np.fromfunction(ten, (3, 2)), numpy.fromfunction(ten, (3, 2)))
     same(np.mask_indices(3, np.triu, 1), numpy.mask_indices(3, numpy.triu, 1))
     at = ng.jit(lambda i: np.unravel_index(i, (3, 4)))(PLACES)
     same(at, numpy.unravel_index(PLACES, (3, 4)))
@@ -84,10 +85,11 @@ def test_grids(key):
 @pytest.mark.parametrize("key", JOINED)
 def test_joined(key):
     same(np.r_[key], numpy.r_[key])
-    if not (isinstance(key, tuple) and isinstance(key[0], str)):
-        if isinstance(key, tuple):
-            key = tuple(k for k in key if numpy.ndim(k)) or key
-        same(np.c_[key], numpy.c_[key])
+
+
+@pytest.mark.parametrize("key", [numpy.s_[C, C > 0], numpy.s_[A, A[:, 0]], numpy.s_[1:4], numpy.s_[0:3, A, 7:10], 3.0])
+def test_columns(key):
+    same(np.c_[key], numpy.c_[key])
 
 
 def test_joined_has_gradients():
@@ -153,7 +155,7 @@ def test_partitions():
 
 
 def test_blocks_have_gradients():
-    check_gradient(lambda a, b: np.block([[a, b], [b.T * 0 + 1.0, np.zeros((1, 3))]]), A, A[:, :1])
+    check_gradient(lambda a, b: np.block([[a, b], [b.T * b.T, np.zeros((1, 2))]]), A, A[:, :1])
 
 
 def test_from_buffers():
@@ -164,11 +166,11 @@ def test_from_buffers():
 
 MESSAGES = (
     (lambda: np.ix_(A), errors.ShapeError, r"ix_: args\[0\] must have 1 dimension"),
-    (lambda: np.diag_indices_from(A), errors.ShapeError, r"diag_indices_from: x must have 2 or more dimensions of equal"),
+    (lambda: np.diag_indices_from(A), errors.ShapeError, r"diag_indices_from: x must have 2 or more dimensions"),
     (lambda: np.tril_indices_from(C), errors.ShapeError, r"tril_indices_from: x must have 2 dimensions"),
     (lambda: np.unravel_index(ng.asarray([12]), (3, 4)), IndexError, r"unravel_index: index 12 is out of range"),
     (lambda: np.unravel_index([0.5], (3, 4)), errors.ArgumentError, r"unravel_index: indices must be integers"),
-    (lambda: np.ravel_multi_index([[3], [0]], (3, 4)), errors.ArgumentError, r"multi_index\[0\] is out of range for ext"),
+    (lambda: np.ravel_multi_index([[3], [0]], (3, 4)), errors.ArgumentError, r"multi_index\[0\] is out of range"),
     (lambda: np.ravel_multi_index([[3]], (3, 4)), errors.ArgumentError, r"1 arrays of indices for 2 axes"),
     (lambda: np.geomspace(0, 1), errors.ArgumentError, r"geomspace: start and stop must not be 0"),
     (lambda: np.r_["r", C], errors.ArgumentError, r"r_: 'r' is not a list of up to three integers"),
@@ -187,7 +189,7 @@ MESSAGES = (
     (lambda: np.apply_along_axis(np.sum, 0, A[:, :0]), errors.ShapeError, r"apply_along_axis: there is no row"),
     (lambda: np.apply_over_axes(lambda x, a: x[0, 0], A, 0), errors.ShapeError, r"apply_over_axes: the function made"),
     (lambda: np.asarray_chkfinite([numpy.nan]), errors.ShapeError, r"asarray_chkfinite: x must not hold nan"),
-    (lambda: np.require(A, None, "F"), errors.ArgumentError, r"require: Arrays are in C order; use numpy.asfortranarray"),
+    (lambda: np.require(A, None, "F"), errors.ArgumentError, r"require: Arrays are in C order; use numpy"),
 )  # fmt: skip
 
 

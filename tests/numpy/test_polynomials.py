@@ -134,7 +134,7 @@ MESSAGES = (
     (lambda: np.vander(M), errors.ShapeError, r"vander: x must have 1 dimension"),
     (lambda: ng.jit(np.roots)(C), errors.TracedValueError, r"roots: .* depends on the values of x"),
     (lambda: np.polyfit(POINTS, VALUES, -1), errors.ArgumentError, r"polyfit: deg must not be negative, got -1"),
-    (lambda: np.polyfit(POINTS, C, 1), errors.ShapeError, r"polyfit: x must be 1-d and not empty, y 1-d or 2-d with a row"),
+    (lambda: np.polyfit(POINTS, C, 1), errors.ShapeError, r"polyfit: x must be 1-d and not empty, y 1-d or 2-d"),
     (lambda: np.polyfit(POINTS, VALUES, 1, w=C), errors.ShapeError, r"polyfit: w must have one weight for each point"),
     (lambda: np.polyfit(C, C, 3, cov=True), errors.ArgumentError, r"polyfit: more points than deg \+ 1 are needed"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import itertools
 
 import numpy
 import pytest
-from checking import check_gradient, normal
+from checking import normal
 from rows import check_row_gradient, check_values, same
 
 import nbgrad as ng
@@ -62,7 +62,8 @@ def test_gradient():
     check_row_gradient("setdiff1d", (C, D + 9), {})
     check_row_gradient("setxor1d", (C, normal(3)), {}, (0, 1))
     check_row_gradient("union1d", (C, normal(3)), {}, (0, 1))
-    check_gradient(lambda x: np.unique(np.concatenate([x, x])) ** 2, C)
+    g = ng.grad(lambda x: (np.unique(np.concatenate([x, x])) ** 2).sum())(C).numpy()
+    numpy.testing.assert_allclose(g, 2 * C)
     g = ng.grad(lambda x: np.unique(x).sum())(numpy.array([2.0, 2.0, 1.0])).numpy()
     numpy.testing.assert_array_equal(g, [1.0, 0.0, 1.0])  # of equal elements the first
 
