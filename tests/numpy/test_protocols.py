@@ -482,7 +482,10 @@ def test_names_and_places_of_numpys_arguments():
 
 
 #: Functions that may return the very array they were given, as in NumPy.
-SAME = {"asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "atleast_3d", "diff", "from_dlpack"}
+SAME = {
+    "asanyarray", "asarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "atleast_1d", "atleast_2d",
+    "atleast_3d", "diff", "from_dlpack", "polyder", "polyint", "real_if_close", "require", "trim_zeros",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in np.__all__ if n not in SAME and inspect.isfunction(getattr(np, n))])
@@ -494,8 +497,8 @@ def test_results_are_other_handles(name):
             for arguments in ((x,), (x, shape), (x, 0), ([x],)):
                 try:
                     results = getattr(np, name)(*arguments)
-                except (TypeError, ValueError, IndexError, ZeroDivisionError):
-                    continue  # not its arguments
+                except Exception:  # not its arguments
+                    continue
                 results = results if isinstance(results, (tuple, list)) else [results]
                 assert not any(y is x for y in results)
 
