@@ -203,14 +203,14 @@ def _chosen(trial, y, t, w, rtol, atol, max_steps):
         raise ArgumentError("odeint: t must not change its direction; sort the times")
 
     intervals, size, tried = [], None, 0
-    with on_values():
+    with on_values(), numpy.errstate(all="ignore"):  # what is not finite makes a step smaller
         for start, gap in zip(t, gaps, strict=False):
             ends, done = [0.0], 0.0
             while gap and done < 1.0:
                 share = 1.0 - done if size is None else min(size / abs(gap), 1.0 - done)
                 share = 1.0 - done if done + share > 1.0 - 1e-12 else share
                 tried += 1
-                if tried > max_steps or abs(share * gap) <= 1e-14 * max(abs(start), abs(gap)):
+                if tried > max_steps or (size is not None and size <= 1e-14 * max(abs(start), abs(gap))):
                     raise NbgradError(
                         f"odeint: no solution after {tried - 1} steps, at t = {start + done * gap}, with steps of "
                         f"{share * gap}; raise max_steps or the tolerances, or look whether f is stiff or not finite"

@@ -102,6 +102,22 @@ def test_quad_inside_of_jit_and_of_nests():
         numpy.testing.assert_allclose(slopes["end"].numpy(), 12 + 6, rtol=1e-10)
 
 
+@pytest.mark.parametrize("jit", [0, 2])
+def test_an_integral_of_integrals(settings, jit):
+    """Of x y^2 k over the triangle below the diagonal: k / 15."""
+    settings.jit = jit
+
+    def inner(x, k):
+        return integrate.quad(lambda y, x, k: k * x * y * y, 0.0, x, (x, k))[0]
+
+    def loss(k):
+        return integrate.quad(inner, 0.0, 1.0, (k,))[0]
+
+    value, slope = ng.value_and_grad(loss)(ng.asarray(3.0))
+    assert abs(float(value) - 0.2) < 1e-10
+    assert abs(float(slope) - 1 / 15) < 1e-10
+
+
 def test_quad_with_points_and_small_gradients():
     """Tolerances are those of the integral, however small what is done with it."""
     step = lambda x, k: np.where(x > 0.3, np.exp(k * x), 0.0)  # noqa: E731
