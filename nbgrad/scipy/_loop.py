@@ -120,7 +120,7 @@ class Closed:
             if n.serial < start and n.history:
                 raise GradientError(
                     f"{call}: the function uses an Array from outside that is differentiated, traced, or a Parameter, "
-                    f"and no gradient would reach it; hand it over by args\n    {describe(n, 'the Array')}"
+                    f"and no gradient would reach it; hand it over by args, in floats\n    {describe(n, 'the Array')}"
                 )
         self.order = [n for n in self.order if n.inputs and n.serial > start]
         key, leaves = graph.signature([*self.heads, *self.outputs])
