@@ -221,6 +221,22 @@ def test_odeint_of_nests():
     assert abs(float(slopes["k"][0]) - 2 * -numpy.sin(2.0) / 4) < 1e-6  # d cos(sqrt(k)) / dk
 
 
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_gradients_of_the_graph(method):
+    """`nbgrad.gradients` of y' = -k y^2 from 1: y(1) = 1 / (1 + k), and of k x^2 over [0, 2] by `quad`."""
+    k = ng.asarray(0.5)
+    y = integrate.odeint(lambda y, t, k: -k * y * y, ng.asarray([1.0]), [0, 1], k, method=method, substeps=50)[-1]
+    slope = ng.gradients(y, k)[0]
+    curve = ng.gradients(slope, k)[0]
+    assert abs(float(slope) + 1.5**-2) < 1e-6
+    assert abs(float(curve) - 2 * 1.5**-3) < 1e-6
+    z = integrate.quad(lambda x, k: k * k * x * x, 0.0, 2.0, (k,))[0]
+    slope = ng.gradients(z, k)[0]
+    curve = ng.gradients(slope, k)[0]
+    assert abs(float(slope) - 8 / 3) < 1e-10
+    assert abs(float(curve) - 16 / 3) < 1e-10
+
+
 def test_rk4_inside_of_jit():
     loss = lambda k, y: integrate.odeint(lambda y, t, k: -k * y, y, [0.0, 1.0], k, method="rk4", substeps=20)[-1].sum()  # noqa: E731
     k, y = ng.asarray(1.5), ng.asarray([1.0, 2.0])
