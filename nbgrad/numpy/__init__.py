@@ -23,7 +23,7 @@ from numpy import (
     uint64,
 )
 
-from nbgrad.numpy import linalg
+from nbgrad.numpy import fft, linalg
 from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
@@ -383,6 +383,7 @@ __all__ = [
     "expm1",
     "eye",
     "fabs",
+    "fft",
     "finfo",
     "fix",
     "flatnonzero",

@@ -36,6 +36,9 @@ FUNCTIONS = (
     "tril", "triu", "unstack", "var", "vdot", "vsplit", "vstack", "where", "zeros_like",
 )  # fmt: skip
 
+#: Modules of NumPy whose functions are reached in the same way: by the public names of ours.
+SUBMODULES = ("linalg", "fft")
+
 #: What `ufunc.reduce` and `ufunc.accumulate` are here.
 REDUCE = {
     "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
@@ -153,4 +156,7 @@ def _functions():
     for name in FUNCTIONS:
         if hasattr(numpy, name) and hasattr(nbgrad.numpy, name):
             table[getattr(numpy, name)] = getattr(nbgrad.numpy, name)
+    for module in SUBMODULES:
+        theirs, ours = getattr(numpy, module), getattr(nbgrad.numpy, module)
+        table.update({getattr(theirs, name): getattr(ours, name) for name in ours.__all__ if hasattr(theirs, name)})
     return table
