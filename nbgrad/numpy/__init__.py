@@ -24,6 +24,7 @@ from numpy import (
 )
 
 from nbgrad.numpy import fft, linalg
+from nbgrad.numpy.assignment import copyto, place, put, putmask
 from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
@@ -350,6 +351,7 @@ __all__ = [
     "conv_transpose",
     "copy",
     "copysign",
+    "copyto",
     "cos",
     "cosh",
     "count_nonzero",
@@ -475,12 +477,15 @@ __all__ = [
     "pad",
     "permute_dims",
     "pi",
+    "place",
     "positive",
     "pow",
     "power",
     "prod",
     "ptp",
+    "put",
     "put_along_axis",
+    "putmask",
     "rad2deg",
     "radians",
     "ravel",
