@@ -10,7 +10,7 @@ import math
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
-from nbgrad.kernels import exponential, incomplete, integrals, normal, selection, special
+from nbgrad.kernels import exponential, incomplete, integrals, normal, roots, selection, special
 from nbgrad.kernels import gamma as gammas
 from nbgrad.kernels import zeta as zetas
 from nbgrad.numpy import elementwise as names
@@ -52,6 +52,7 @@ from nbgrad.scipy._integrals import (
     lambertw,
     sici,
     spence,
+    spherical_jn,
 )  # fmt: skip
 
 __all__ = [
@@ -62,7 +63,7 @@ __all__ = [
     "inv_boxcox", "inv_boxcox1p", "iv", "ive", "j0", "j1", "jn", "jv", "k0", "k0e", "k1", "k1e", "kl_div", "kn",
     "kv", "kve", "lambertw", "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "rgamma", "sici", "sinc", "softmax",
-    "spence", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
+    "spence", "spherical_jn", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
 ]  # fmt: skip
 
 where = selection.where
@@ -81,11 +82,6 @@ def _floating(call, **given):
     return made if len(made) > 1 else made[0]
 
 
-def _unlogged(x):
-    """x log(x), 0 at 0, with the derivative of x log(1) there."""
-    return x * exponential.log(where(x == 0, 1.0, x))
-
-
 # ---------------------------------------------------------------- gamma functions
 
 
@@ -95,10 +91,17 @@ def gamma(x):
 
 
 def rgamma(x):
-    """1 / gamma(x), 0 at the poles."""
+    """1 / gamma(x), 0 at the poles, where it has derivatives too."""
     x = _floating("rgamma", x=x)
-    pole = (x <= 0) & (names.floor(x) == x)
-    return where(pole, 0.0, 1.0 / gammas.gamma(where(pole, 1.0, x)))
+    left, large = x < 0.5, x > 150.0
+    # of the smaller half by reflection, which knows no poles; gamma itself overflows before 1 / gamma underflows
+    low = where(left, x, 0.25)
+    whole = names.rint(low)
+    odd = whole - 2.0 * names.floor(0.5 * whole)
+    sine = names.sin(math.pi * (low - whole)) * (1.0 - 2.0 * odd)
+    mirrored = where((low < -150.0) & (low == whole), 0.0, gammas.gamma(1.0 - low) * (sine / math.pi))
+    small = exponential.exp(-special.lgamma(where(large, x, 150.0)))
+    return where(left, mirrored, where(large, small, 1.0 / gammas.gamma(where(left | large, 1.0, x))))
 
 
 def gammaln(x):
@@ -346,7 +349,11 @@ def xlog1py(x, y):
 def entr(x):
     """-x log(x), 0 at 0, -inf below."""
     x = _floating("entr", x=x)
-    return where(x < 0, -math.inf, -_unlogged(where(x < 0, 1.0, x)))
+    zero, outside = x == 0, x < 0
+    inner = where(zero | outside, 1.0, x)
+    # the root has the same derivatives at 0, inf and -inf
+    value = where(zero, roots.sqrt(where(zero, x, 1.0)), -inner * exponential.log(inner))
+    return where(outside, -math.inf, value)
 
 
 def rel_entr(x, y):
