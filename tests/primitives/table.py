@@ -17,6 +17,8 @@ import numpy
 
 from nbgrad.primitive import primitives
 
+from .special_rows import CALLED, COMPILED, POLYNOMIALS
+
 mpmath.mp.dps = 50
 
 FLOATS = ("float64", "float32")
@@ -316,6 +318,24 @@ def first_smallest(values):
     return min(range(len(values)), key=lambda i: (values[i], i))
 
 
+def called(name, oracle, arity, interval, integers, attrs):
+    """The row of a function that SciPy computes: of arrays of one shape, and of some that broadcast."""
+
+    def of_arrays(*xs, **_):
+        numbers = lambda *v: [int(a) if isinstance(a, int) else mpmath.mpf(float(a)) for a in v]  # noqa: E731
+        one = lambda *v: float(mpmath.re(oracle(*numbers(*v))))  # noqa: E731
+        out = [one(*(a.item() for a in v)) for v in numpy.broadcast(*xs)]
+        return numpy.array(out).reshape(numpy.broadcast_shapes(*(x.shape for x in xs)))
+
+    def prepared(*xs):
+        return [x + 1 if x.dtype.kind == "i" else x for x in xs]
+
+    shapes = ((3,),) * arity, ((2, 3), (2, 1), (3,), (1, 3))[:arity], ((0, 3),) * arity
+    same, broadcast, empty = (Case(s, attrs, dict.fromkeys(range(integers), 3)) for s in shapes)
+    return Row(name, of_arrays, (interval,), cases=(same, broadcast), empty=(empty,), ulp=64,
+               reason="SciPy's own error, or that of a quadrature", prepared=prepared)  # fmt: skip
+
+
 # ---------------------------------------------------------------- cases
 
 LANES = tuple(Case((shape,), {"axis": axis}) for shape in ((7,), (4, 5), (2, 3, 4)) for axis in range(len(shape)))
@@ -446,6 +466,11 @@ ROWS = (
     Row("trigamma", lambda x: mpmath.psi(1, x), ((0.5, 20),), ulp=8, reason="a long sum"),
     Row("polygamma2", lambda x: mpmath.psi(2, x), ((0.5, 20),), orders=1, ulp=8, reason="a long sum"),
     Row("polygamma3", lambda x: mpmath.psi(3, x), ((0.5, 20),), gradient=None, ulp=8, reason="a long sum"),
+    *(Row(name, oracle, intervals, ulp=ulp, at=at, rtol=1e-10, reason=POLYNOMIALS)
+      for name, oracle, intervals, ulp, at in COMPILED),
+    *(called(*entry) for entry in CALLED),
+    Row("fixed", lambda x, call, argument: x.copy(), cases=(Case(((3,),), {"call": "jv", "argument": "v"}),), gradient=None,
+        empty=(Case(((0, 3),), {"call": "jv", "argument": "v"}),)),
     # views
     Row("reshape", lambda x, shape: numpy.array(x.ravel().tolist(), x.dtype).reshape(shape), dtypes=ANY,
         cases=(Case(((2, 6),), {"shape": (3, 4)}), Case(((4,),), {"shape": (1, 4, 1)}), Case(((1,),), {"shape": ()})),
