@@ -7,6 +7,8 @@ Arguments are real, and broadcast.
 
 import math
 
+import numpy
+
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
@@ -16,6 +18,7 @@ from nbgrad.kernels import zeta as zetas
 from nbgrad.numpy import elementwise as names
 from nbgrad.numpy import reductions
 from nbgrad.numpy._arguments import as_array, as_integer, cast, promoted
+from nbgrad.numpy.creation import ones_like
 from nbgrad.numpy.elementwise import erf, erfc, expit, logit, sinc
 from nbgrad.scipy._bessel import (
     i0,
@@ -127,9 +130,10 @@ def gammasgn(x):
     x = _floating("gammasgn", x=x)
     below = names.floor(x)
     even = names.floor(below / 2) * 2 == below
-    sign = where((x > 0) | even, 1.0, -1.0)
+    one = ones_like(x)
+    sign = where((x > 0) | even, one, -one)
     return where(
-        names.isnan(x), x, where((x < 0) & (below == x), math.nan, where(x == 0, names.copysign(1.0, x), sign))
+        names.isnan(x), x, where((x < 0) & (below == x), math.nan, where(x == 0, names.copysign(one, x), sign))
     )
 
 
@@ -362,7 +366,7 @@ def rel_entr(x, y):
     both, none = (x > 0) & (y > 0), (x == 0) & (y >= 0)
     value = where(both, x, 1.0) * exponential.log(where(both, x, 1.0) / where(both, y, 1.0))
     nan = names.isnan(x) | names.isnan(y)
-    return where(nan, math.nan, where(both, value, where(none, 0.0, math.inf)))
+    return where(nan, math.nan, where(both | none, where(both, value, 0.0), math.inf))
 
 
 def kl_div(x, y):
@@ -423,7 +427,9 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     a, b = promoted(a, b)
     shown = where(b == 0, -math.inf, a)
     peak = reductions._peak(shown, axis, "logsumexp")
-    total = reductions.sum(b * exponential.exp(where(b == 0, 0.0, a - peak)), axis, keepdims=True)
+    # what has the factor 0 may be larger than the peak, and is needed for derivatives by factors
+    apart = where(b == 0, names.minimum(a - peak, math.log(numpy.finfo(a.dtype).max)), a - peak)
+    total = reductions.sum(b * exponential.exp(apart), axis, keepdims=True)
     sign = names.sign(total)
     log = exponential.log(names.absolute(total) if return_sign else total) + peak
     if not keepdims:

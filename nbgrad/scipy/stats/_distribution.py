@@ -89,6 +89,12 @@ class Distribution:
     def _sf(self, x, *shapes):
         return 1.0 - self._cdf(x, *shapes)
 
+    def _ppf(self, q, *shapes):
+        raise ArgumentError(
+            f"{self.name}.ppf: quantiles of this distribution are not implemented; take scipy.stats.{self.name}.ppf "
+            "where no gradient is needed"
+        )
+
     def _isf(self, q, *shapes):
         return self._ppf(1.0 - q, *shapes)
 
@@ -150,7 +156,7 @@ class Continuous(Distribution):
         inside = (q > 0) & (q < 1)
         value = getattr(self, f"_{function}")(where(inside, q, 0.5), *shapes)
         low, high = (self._support(*shapes)[k] for k in ends)
-        value = where(inside, value, where(q <= 0, low, high))
+        value = where(inside | (q <= 0), where(inside, value, low), high)
         return value * scale + loc + nan_unless(valid, q)
 
     def ppf(self, q, *args, **named):
