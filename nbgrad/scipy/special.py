@@ -74,8 +74,6 @@ where = selection.where
 
 def _floating(call, **given):
     """Arguments as Arrays of one floating dtype; numbers stay weak where an array is among them."""
-    if not any(isinstance(x, Array) for x in given.values()):
-        given = {name: as_array(x, call, name) for name, x in given.items()}
     arrays = [as_array(x, call, n) for n, x in given.items() if type(x) not in dtypes.WEAK]
     dtype = dtypes.promote([x.dtype for x in arrays] + [dtypes.WEAK[type(x)] for x in given.values()
                                                         if type(x) in dtypes.WEAK])  # fmt: skip
