@@ -184,11 +184,13 @@ def binom(n, k):
     return integrals.binom(n, k)
 
 
-def comb(N, k, *, repetition=False):
-    """The number of ways to take k of N things; 0 where there is none; `repetition` takes things again."""
+def comb(N, k, *, exact=False, repetition=False):
+    """The number of ways to take k of N things, 0 where there is none; `repetition` takes things again."""
+    if exact:
+        raise ArgumentError("comb: exact=True needs Python's integers; take math.comb, or leave exact out")
     N, k = _floating("comb", N=N, k=k)
     if repetition:
-        N = N + k - 1.0
+        return where((k == 0) & (N >= 0), 1.0, integrals.binom(N + k - 1.0, k))
     none = (k > N) | (N < 0) | (k < 0)
     return where(none, 0.0, integrals.binom(where(none, 1.0, N), where(none, 0.0, k)))
 

@@ -225,6 +225,7 @@ def test_conventions_at_zero():
     (lambda: special.polygamma(1.5, 2.0), "ArgumentError", "polygamma: n must be an integer"),
     (lambda: special.lambertw(1.0, 2), "ArgumentError", "lambertw: k is 2, expected 0 or -1"),
     (lambda: special.eval_legendre(-2, 1.0), "ArgumentError", "eval_legendre: n is -2, expected a degree"),
+    (lambda: special.comb(5, 2, exact=True), "ArgumentError", r"comb: exact=True .* take math\.comb"),
     (lambda: special.gammainc(1j, 2.0), "DtypeError", "gammainc: got complex128, expected real numbers"),
     (lambda: special.gamma(1j), "DtypeError", "gamma: got complex128, expected real numbers"),
 ])  # fmt: skip
