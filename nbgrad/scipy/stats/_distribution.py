@@ -199,7 +199,7 @@ class Discrete(Distribution):
     cdf, sf, logcdf, logsf = Continuous.cdf, Continuous.sf, Continuous.logcdf, Continuous.logsf
 
     def ppf(self, q, *args, **named):
-        """The smallest k with cdf(k) >= q, as SciPy computes it: a step, whose derivatives are 0 but for that by loc."""
+        """The smallest k with cdf(k) >= q, by SciPy: a step, whose derivatives but that by loc are 0."""
         q, *shapes, loc = self._bound("ppf", "q", q, args, named)
         return quantile_of_integers(q, *shapes, name=self.name) + loc
 
