@@ -2,13 +2,16 @@
 
 The rules of the factorisation and of the solutions are those of Giles 2008, Collected matrix derivative results
 for forward and reverse mode algorithmic differentiation, and Murray 2016, Differentiation of the Cholesky
-decomposition.
+decomposition; for complex matrices transposes in them are conjugate ones where the function is not holomorphic
+(Boeddeker et al. 2017, On the computation of complex-valued gradients with application to statistically optimum
+beamforming).
 """
 
 import numpy
 
 from nbgrad import graph, shapes
-from nbgrad.errors import ShapeError, describe
+from nbgrad.dtypes import real_of
+from nbgrad.errors import MatrixShapeError, ShapeError, describe
 from nbgrad.kernels._memory import get, put_at
 from nbgrad.kernels.shape import sum_to, transpose
 from nbgrad.primitive import structural
@@ -33,15 +36,35 @@ def swap_last(x):
     return transpose(x, axes=(*range(n - 2), n - 1, n - 2))
 
 
+def adjoint(x):
+    """The conjugate transpose of matrices; of real ones the transpose."""
+    x = swap_last(x)
+    if x.dtype.kind != "c":
+        return x
+    from nbgrad.kernels.complex import conjugate
+
+    return conjugate(x)
+
+
+def of_both(primitive):
+    """Declare one rule for real matrices and, as it conjugates itself, for complex ones."""
+
+    def declare(rule):
+        primitive.complex_vjp(rule)
+        return primitive.vjp(rule)
+
+    return declare
+
+
 @matmul.vjp
 def matmul_vjp(g, x1, x2):
     return sum_to(matmul(g, swap_last(x2)), x1.shape), sum_to(matmul(swap_last(x1), g), x2.shape)
 
 
 def square(call, x):
-    """The extent of square matrices in the last two axes, or ShapeError."""
+    """The extent of square matrices in the last two axes, or MatrixShapeError."""
     if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
-        raise ShapeError(f"{call}: expected square matrices in the last two axes\n    {describe(x, 'a')}")
+        raise MatrixShapeError(f"{call}: expected square matrices in the last two axes\n    {describe(x, 'a')}")
     return x.shape[-1]
 
 
@@ -69,12 +92,12 @@ def _by(name):
 
 @structural("array", reference=_by("cholesky"))
 def cholesky(x):
-    """The lower triangular L with L L^T = x; only the lower triangle of x is read."""
+    """The lower triangular L with L L^H = x; only the lower triangle of x is read."""
     square("cholesky", x)
     return x.shape, x.dtype
 
 
-@cholesky.vjp
+@of_both(cholesky)
 def cholesky_vjp(g, y):
     return cholesky_pullback(y, g)
 
@@ -125,17 +148,17 @@ def cholesky_pullback_kernel(factor, cotangent, out, n, start, stop):
                 put_at(out, first + k * n + i, half)
 
 
-@cholesky_pullback.vjp
+@of_both(cholesky_pullback)
 def cholesky_pullback_vjp(g, x1, x2, y):
-    """Of y = (X + X^T) / 2 with X = L^-T P L^-1, and P the lower triangle of L^T x2 with its diagonal halved."""
+    """Of y = (X + X^H) / 2 with X = L^-H P L^-1, and P the lower triangle of L^H x2 with its diagonal halved."""
     n = x1.shape[-1]
-    lower = numpy.tri(n, dtype=y.dtype)
-    below, halved = (graph.Array(graph.table(m)) for m in (lower, lower - numpy.eye(n, dtype=y.dtype) / 2))
+    lower = numpy.tri(n, dtype=real_of(y.dtype))
+    below, halved = (graph.Array(graph.table(m)) for m in (lower, lower - numpy.eye(n, dtype=lower.dtype) / 2))
     factor = x1 * below
-    symmetric = (g + swap_last(g)) * 0.5
+    symmetric = (g + adjoint(g)) * 0.5
     half = solve_triangular(x1, symmetric, lower=True, transposed=False)
-    inner = halved * solve_triangular(x1, swap_last(half), lower=True, transposed=False)
-    outer = matmul(x2 * below, swap_last(inner)) - 2.0 * matmul(y, swap_last(half))
+    inner = halved * solve_triangular(x1, adjoint(half), lower=True, transposed=False)
+    outer = matmul(x2 * below, adjoint(inner)) - 2.0 * matmul(y, adjoint(half))
     return outer * below, matmul(factor, inner) * below
 
 

@@ -4,6 +4,7 @@ import numpy
 
 from nbgrad import shapes
 from nbgrad.dtypes import BOOL, INT64
+from nbgrad.errors import ShapeError
 from nbgrad.kernels._memory import get, put_at
 from nbgrad.kernels.casting import astype
 from nbgrad.kernels.cumulative import cumprod, flip, lanes, shift
@@ -55,15 +56,26 @@ def exclusive_cumprod(x):
     return shift(cumprod(x, axis=len(x.shape) - 1), len(x.shape) - 1, 1.0)
 
 
+def _some(call, x, axes):
+    """Say so where nothing is there to choose from."""
+    if 0 in [x.shape[a] for a in axes]:
+        raise ShapeError(
+            f"{call}: there is no element along axis {axes if len(axes) != 1 else axes[0]} of an array of shape "
+            f"{x.shape} to choose; give initial=, or leave empty arrays out"
+        )
+
+
 @structural("reduction", reference=lambda x, axes: numpy.max(x, axis=axes))
 def max(x, *, axes):
     """Largest element; nan if there is one."""
+    _some("max", x, axes)
     return _reduced(x, axes), x.dtype
 
 
 @structural("reduction", reference=lambda x, axes: numpy.min(x, axis=axes))
 def min(x, *, axes):
     """Smallest element; nan if there is one."""
+    _some("min", x, axes)
     return _reduced(x, axes), x.dtype
 
 
@@ -89,6 +101,7 @@ def all(x, *, axes):
 @structural("array", reference=lambda x, axis: numpy.argmax(x, axis=axis), differentiable=False)
 def argmax(x, *, axis):
     """Index of the first largest element (of the first nan, if there is one)."""
+    _some("argmax", x, (axis,))
     return _reduced(x, (axis,)), INT64
 
 
@@ -107,6 +120,7 @@ def argmax_kernel(x, out, n, inner, start, stop):
 @structural("array", reference=lambda x, axis: numpy.argmin(x, axis=axis), differentiable=False)
 def argmin(x, *, axis):
     """Index of the first smallest element (of the first nan, if there is one)."""
+    _some("argmin", x, (axis,))
     return _reduced(x, (axis,)), INT64
 
 

@@ -105,10 +105,19 @@ def hypot_vjp(g, x1, x2, y):
     return g * (x1 / radius), g * (x2 / radius)
 
 
-@elementwise(numpy.reciprocal, cost=4)
+@elementwise(numpy.reciprocal, domain="number", cost=4)
 def reciprocal(x):
-    """1 / x."""
+    """1 / x; of integers rounded towards 0."""
     return 1.0 / x
+
+
+def reciprocal_of_integers(x):
+    """1 at 1, -1 at -1, else 0."""
+    return select(x == 1, x, select(x * x == 1, x, x * 0))
+
+
+for _width in (8, 16, 32, 64):
+    reciprocal.variants[f"int{_width}"] = reciprocal.variants[f"uint{_width}"] = reciprocal_of_integers
 
 
 @reciprocal.vjp

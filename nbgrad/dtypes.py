@@ -35,6 +35,7 @@ SUPPORTED = frozenset(
 #: Stand-ins for Python scalars in promotion: they take the dtype of their partner if they can.
 WEAK = {bool: "weak bool", int: "weak int", float: "weak float", complex: "weak complex"}
 _WEAK_DTYPE = {"weak bool": BOOL, "weak int": INT64, "weak float": FLOAT64, "weak complex": COMPLEX128}
+_WEAK_TYPE = {"weak bool": BOOL, "weak int": int, "weak float": float, "weak complex": complex}
 _WEAK_EXAMPLE = {"weak bool": False, "weak int": 0, "weak float": 0.0, "weak complex": 0j}
 
 
@@ -69,6 +70,23 @@ def complex_of(dtype):
     return dtype if dtype.kind == "c" else _COMPLEX.get(dtype, COMPLEX128)
 
 
+def float_of(dtype):
+    """The floating dtype in which NumPy computes functions of real numbers: float16 of int8, float64 of int64."""
+    return dtype if is_inexact(dtype) else {1: FLOAT16, 2: FLOAT32}.get(dtype.itemsize, FLOAT64)
+
+
+def _asked(primitive, kinds, common):
+    """The dtype in which NumPy's own loop computes, where the reference is a ufunc with such a loop; else `common`."""
+    if not isinstance(primitive.reference, numpy.ufunc) or all(isinstance(k, str) for k in kinds):
+        return common
+    operands = [_WEAK_TYPE[k] if isinstance(k, str) else k for k in kinds]
+    try:
+        first, *others = primitive.reference.resolve_dtypes((*operands, None))[:-1]
+    except TypeError:  # the caller says in our words what does not go
+        return common
+    return first if all(o == first for o in others) and first in SUPPORTED else common
+
+
 def promote(kinds):
     """Common dtype of dtypes and weak stand-ins; None when there is only one dtype's worth of nothing."""
     strong = [k for k in kinds if not isinstance(k, str)]
@@ -99,8 +117,9 @@ def _resolve(primitive, kinds):
         common = promote(free)
         if common not in SUPPORTED:
             raise DtypeError(f"{primitive.name}: operands {', '.join(map(str, kinds))} have no common supported dtype")
+        common = _asked(primitive, free, common)
         if primitive.domain == "float" and not is_inexact(common):
-            common = FLOAT64
+            common = float_of(common)
         if common.kind == "c" and not primitive.of_complex:
             raise DtypeError(f"{primitive.name}: got {common}, expected real numbers; take x.real, x.imag or abs(x)")
         if primitive.domain == "number" and common.kind == "b":

@@ -1,5 +1,7 @@
 """Public error classes, and how an Array is shown in one line of an error."""
 
+from numpy.linalg import LinAlgError
+
 
 class NbgradError(Exception):
     """Base of every error nbgrad raises on purpose."""
@@ -7,6 +9,10 @@ class NbgradError(Exception):
 
 class ShapeError(NbgradError, ValueError):
     """Shapes do not fit: broadcasting, axes, reshapes, seeds."""
+
+
+class MatrixShapeError(ShapeError, LinAlgError):
+    """Matrices that are not square where they have to be, or arrays that are no matrices."""
 
 
 class DtypeError(NbgradError, TypeError):
@@ -31,6 +37,10 @@ class GradientError(NbgradError, ValueError):
 
 class ArgumentError(NbgradError, TypeError):
     """An argument of the wrong kind."""
+
+
+class OptionError(ArgumentError, ValueError):
+    """An argument that is none of the choices there are."""
 
 
 class MissingRuleError(NbgradError, LookupError):

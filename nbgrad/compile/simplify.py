@@ -218,6 +218,14 @@ def sum_of_products_without_a_matrix(node, make):
     return make(reshape, (total,), (("shape", node.shape),), node.shape, node.dtype)
 
 
+@rewrite("sum")
+def sum_of_truth(node, make):
+    """A sum of booleans that is a boolean says whether there is any."""
+    from nbgrad.kernels.reduction import any as any_
+
+    return make(any_, node.inputs, node.attrs, node.shape, node.dtype) if node.dtype.kind == "b" else None
+
+
 @rewrite("solve")
 def triangular_equation(node, make):
     """What `cholesky` returns is triangular: no factorisation needed."""

@@ -5,6 +5,7 @@ import numpy
 from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
+from nbgrad.kernels import exponential
 
 
 def as_array(x, call, name="x"):
@@ -39,6 +40,17 @@ def promoted(*arrays):
     if not arrays:
         return []
     dtype = dtypes.promote([x.dtype for x in arrays])
+    return [cast(x, dtype) for x in arrays]
+
+
+def together(call, *xs, floating=False):
+    """Operands as Arrays of their common dtype (with `floating`, of that of functions of it); numbers are weak."""
+    kinds = [dtypes.WEAK.get(type(x)) for x in xs]
+    arrays = [as_array(x, call, f"x{i + 1}") for i, x in enumerate(xs)]
+    given = tuple(x.dtype if k is None else k for x, k in zip(arrays, kinds, strict=True))
+    dtype = dtypes.promote(given)
+    if floating:
+        dtype = dtypes.resolve(exponential.logaddexp, given)[0]
     return [cast(x, dtype) for x in arrays]
 
 

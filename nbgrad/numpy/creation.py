@@ -30,8 +30,8 @@ def copy(x):
 
 
 def ascontiguousarray(x, dtype=None):
-    """Same as `asarray`: Arrays are in C order."""
-    return asarray(x, dtype)
+    """Same as `asarray`, since Arrays are in C order, but of at least one dimension."""
+    return array(x, dtype, copy=None, ndmin=1)
 
 
 def from_dlpack(x, *, device=None, copy=None):

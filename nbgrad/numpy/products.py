@@ -4,6 +4,7 @@ from nbgrad import shapes
 from nbgrad.errors import ArgumentError, ShapeError, describe
 from nbgrad.kernels import linalg, reduction
 from nbgrad.numpy._arguments import as_array, as_integer, promoted
+from nbgrad.numpy.elementwise import conj
 from nbgrad.numpy.manipulation import concatenate, diagonal, pad, ravel, reshape, sliced, transpose
 
 
@@ -66,16 +67,16 @@ def dot(x1, x2):
 
 
 def vdot(x1, x2):
-    """Sum of the products of all elements."""
-    return matmul(ravel(x1), ravel(x2))
+    """Sum of the products of all elements, of complex ones of x1 the conjugates."""
+    return matmul(conj(ravel(x1)), ravel(x2))
 
 
 def vecdot(x1, x2, *, axis=-1):
-    """Sum of products along one axis, the others broadcast."""
+    """Sum of products along one axis, of complex elements of x1 the conjugates; the other axes broadcast."""
     from nbgrad.numpy.manipulation import moveaxis
 
     x1, x2 = _operands("vecdot", x1, x2)
-    product = moveaxis(x1, axis, -1) * moveaxis(x2, axis, -1)
+    product = moveaxis(conj(x1), axis, -1) * moveaxis(x2, axis, -1)
     return reduction.sum(product, axes=(product.ndim - 1,))
 
 

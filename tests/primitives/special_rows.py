@@ -36,6 +36,10 @@ def scaled(function, sign):
     return lambda n, x: function(n, x) * mpmath.exp(sign * x)
 
 
+def spherical(n, x):
+    return mpmath.sqrt(mpmath.pi / (2 * x)) * mpmath.besselj(n + mpmath.mpf(1) / 2, x)
+
+
 def of_order(n, function):
     return lambda x: function(n, x)
 
@@ -98,8 +102,7 @@ CALLED = (
     ("ive", scaled(mpmath.besseli, -1), 2, (0.5, 6), 1, {}),
     ("kv", mpmath.besselk, 2, (0.5, 6), 1, {}),
     ("kve", scaled(mpmath.besselk, 1), 2, (0.5, 6), 1, {}),
-    ("spherical_jn", lambda n, x: mpmath.sqrt(mpmath.pi / (2 * x)) * mpmath.besselj(n + mpmath.mpf(1) / 2, x), 2, (0.5, 6),
-     1, {}),
+    ("spherical_jn", spherical, 2, (0.5, 6), 1, {}),
     ("expn", mpmath.expint, 2, (0.5, 4), 1, {}),
     ("exp1", mpmath.e1, 1, (0.5, 4), 0, {}),
     ("expi", mpmath.ei, 1, (0.5, 4), 0, {}),

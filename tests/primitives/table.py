@@ -198,9 +198,104 @@ def solve_triangle(a, b, lower, transposed):
     return numpy.einsum("...ij,...jk->...ik", inverse(a.swapaxes(-1, -2) if transposed else a), b)
 
 
-def dominant(a, b):
+def dominant(a, *others):
     """Matrices far from singular."""
-    return [a + 12 * numpy.eye(a.shape[-1], dtype=a.dtype), b]
+    return [a + 12 * numpy.eye(*a.shape[-2:], dtype=a.dtype), *others]
+
+
+def each_matrix(function):
+    """An oracle for stacks from a function of matrices in float64."""
+
+    def oracle(x, *others, **attrs):
+        found = [function(x[i].astype(float), *(o[i] for o in others), **attrs) for i in numpy.ndindex(*x.shape[:-2])]
+        return numpy.array(found).reshape(x.shape[:-2] + found[0].shape)
+
+    return oracle
+
+
+def symmetric(a):
+    return [(a + a.swapaxes(-1, -2)) / 2]
+
+
+def number(x):
+    return numpy.array(float(x))
+
+
+def as_floats(m):
+    return numpy.array(m.tolist(), float)
+
+
+def same_signs(vectors, choice):
+    """Vectors in columns with the signs that LAPACK chose."""
+    return vectors * numpy.sign(numpy.sum(vectors * choice, 0))
+
+
+def eigenvectors(a, lower):
+    a = (a + a.T) / 2
+    w, v = mpmath.eigsy(mpmath.matrix(a.tolist()))
+    return numpy.concatenate([as_floats(w).ravel(), same_signs(as_floats(v), numpy.linalg.eigh(a)[1]).ravel()])
+
+
+def eigenvalues(a, lower):
+    return as_floats(mpmath.eigsy(mpmath.matrix(((a + a.T) / 2).tolist()), eigvals_only=True)).ravel()
+
+
+def singular_values(a):
+    return as_floats(mpmath.svd_r(mpmath.matrix(a.tolist()), compute_uv=False)).ravel()
+
+
+def singular_vectors(a, full):
+    u, s, vh = mpmath.svd_r(mpmath.matrix(a.tolist()), full_matrices=False)
+    choice = numpy.linalg.svd(a, full_matrices=False)
+    u, vh = same_signs(as_floats(u), choice.U), same_signs(as_floats(vh).T, choice.Vh.T).T
+    return numpy.concatenate([u.ravel(), as_floats(s).ravel(), vh.ravel()])
+
+
+def gram_schmidt(a, full):
+    k = min(a.shape)
+    q = numpy.zeros((a.shape[0], k))
+    for j in range(k):
+        column = a[:, j] - q @ (q.T @ a[:, j])
+        q[:, j] = column / math.sqrt(column @ column)
+    q = same_signs(q, numpy.linalg.qr(a).Q)
+    return numpy.concatenate([q.ravel(), numpy.triu(q.T @ a).ravel()])
+
+
+def elimination(a):
+    """LU factorisation row by row, with the largest pivot of each column."""
+    m, n = a.shape
+    k, order, up, low = min(m, n), list(range(m)), a.copy(), numpy.eye(m)
+    for j in range(k):
+        best = max(range(j, m), key=lambda i: abs(up[i, j]))
+        up[[j, best]], order[j], order[best] = up[[best, j]], order[best], order[j]
+        low[[j, best], :j] = low[[best, j], :j]
+        for i in range(j + 1, m):
+            low[i, j] = up[i, j] / up[j, j]
+            up[i] -= low[i, j] * up[j]
+    return numpy.concatenate([numpy.argsort(order), low[:, :k].ravel(), numpy.triu(up[:k]).ravel()])
+
+
+def normal_equations(a):
+    """Pseudo-inverses of matrices with independent columns, or rows."""
+    if a.shape[0] < a.shape[1]:
+        return normal_equations(a.T).T
+    return inverse(a.T @ a) @ a.T
+
+
+def by_series(a):
+    """The exponential."""
+    term = total = numpy.eye(len(a))
+    for k in range(1, 60):
+        term = term @ a / k
+        total = total + term
+    return total
+
+
+def by_columns(a, b, q):
+    """Sylvester's equation as one of the columns of its solution."""
+    m, n = q.shape
+    whole = numpy.kron(numpy.eye(n), a) + numpy.kron(b.T, numpy.eye(m))
+    return numpy.linalg.solve(whole, q.T.ravel()).reshape(n, m).T
 
 
 def along(function):
@@ -237,6 +332,14 @@ def linear_recurrence(a, b, axis):
     for t in range(len(b)):
         out.append(b[t] + (a[t] * out[-1] if t else 0))
     return numpy.moveaxis(numpy.array(out), 0, axis)
+
+
+def recursive_filter(a, u, axis):
+    """All lanes one after another, by the difference equation."""
+    out, u = [], numpy.moveaxis(u, axis, 0)
+    for t in range(len(u)):
+        out.append(u[t] - sum(a[i] * out[t - 1 - i] for i in range(min(t, len(a)))))
+    return numpy.moveaxis(numpy.array(out), 0, axis) if out else numpy.moveaxis(u, 0, axis)
 
 
 def rearranged(x, axes):
@@ -350,6 +453,9 @@ AXES = (
 )  # fmt: skip
 NO_ROWS = (Case(((0, 3),), {"axes": (1,)}),)
 NOTHING = (Case(((0,),), {"axes": (0,)}), Case(((0, 3),), {"axes": (0,)}), Case(((2, 0),), {"axes": (0, 1)}))
+NO_SQUARES = ((0, 3, 3),)
+SQUARES = ((((3, 3),), ((2, 2, 2),)), NO_SQUARES)
+RECTANGLES = ((((3, 3),), ((3, 2),), ((2, 2, 3),)), ((0, 3, 2),))
 BACKWARD = ((3, -1, 4), (1, 2, 2))
 GATHERS = (
     Case(((5,), (3,)), {"axis": 0}, {1: 5}), Case(((4, 3), (6,)), {"axis": 0}, {1: 4}),
@@ -512,6 +618,10 @@ ROWS = (
     Row("recurrence", linear_recurrence, cases=tuple(Case(c.shapes * 2, c.attrs) for c in LANES),
         empty=tuple(Case(c.shapes * 2, c.attrs) for c in NO_LANES), domain=((-1, 1),), ulp=100,
         reason="cancellation between products and sums"),
+    Row("autoregression", recursive_filter, domain=((-0.6, 0.6),), ulp=100,
+        cases=(Case(((2,), (6,)), {"axis": 0}), Case(((3,), (2, 5)), {"axis": 1}), Case(((4,), (3, 2)), {"axis": 0})),
+        empty=(Case(((2,), (0,)), {"axis": 0}), Case(((2,), (3, 0)), {"axis": 1})),
+        reason="cancellation between products and sums"),
     Row("argmax", along(first_largest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
     Row("argmin", along(first_smallest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
     Row("argsort", along(lambda v: sorted(range(len(v)), key=v.__getitem__)), cases=LANES, empty=NO_LANES,
@@ -545,6 +655,35 @@ ROWS = (
         for lower in (True, False) for transposed in (True, False)),
         empty=(Case(((0, 3, 3), (0, 3, 1)), {"lower": True, "transposed": False}),), rtol=1e-8, ulp=400,
         reason="sums of products may cancel", prepared=dominant),
+    Row("zero_or_product", lambda a, b: a * b, ulp=0.5,
+        at={(0.0, math.inf): (math.inf, 0.0), (0.0, math.nan): (None, 0.0), (2.0, 0.0): (0.0, 2.0)}),
+    *(Row(name, each_matrix(oracle), cases=tuple(Case(shapes, attrs) for shapes in cases), empty=(Case(empty, attrs),),
+          rtol=1e-8, ulp=3000, reason="of matrices, and float32 has few digits for it", **more)
+      for name, oracle, attrs, cases, empty, more in (
+        ("eigh", eigenvectors, {"lower": True}, *SQUARES, {"orders": 1, "prepared": symmetric}),
+        ("eigvalsh", eigenvalues, {"lower": True}, *SQUARES, {"orders": 1, "prepared": symmetric}),
+        ("svd", singular_vectors, {"full": False}, *RECTANGLES, {}),
+        ("svdvals", singular_values, {}, (((3, 3),), ((2, 3, 2),)), ((0, 3, 2),), {}),
+        ("qr", gram_schmidt, {"full": False}, *RECTANGLES, {}),
+        ("lu", elimination, {}, *RECTANGLES, {}),
+        ("det", lambda a: number(determinant(a)), {}, *SQUARES, {}),
+        ("cofactor", lambda a: determinant(a) * inverse(a).T, {},
+         (((3, 3),), ((2, 3, 3),)), NO_SQUARES, {"prepared": dominant}),
+        ("slogdet", lambda a: numpy.array([math.copysign(1, determinant(a)), math.log(abs(determinant(a)))]), {},
+         *SQUARES, {}),
+        ("inverse_or_nan", inverse, {}, *SQUARES, {"prepared": dominant}),
+        ("expm", by_series, {}, *SQUARES, {"domain": ((-1, 1),)}),
+        ("sqrtm", lambda a: as_floats(mpmath.sqrtm(mpmath.matrix(a.tolist())).apply(mpmath.re)), {},
+         *SQUARES, {"prepared": dominant}),
+        ("solve_sylvester", by_columns, {}, (((2, 2), (3, 3), (2, 3)), ((2, 2, 2), (2, 1, 1), (2, 2, 1))),
+         ((0, 2, 2), (0, 1, 1), (0, 2, 1)), {"prepared": dominant}),
+        ("lstsq", lambda a, b, rcond: normal_equations(a) @ b, {"rcond": 1e-6}, (((3, 2), (3, 2)), ((2, 3), (2, 1))),
+         ((0, 2), (0, 1)), {"prepared": dominant}),
+      )),
+    Row("pinv", lambda a, cut, hermitian: each_matrix(normal_equations)(a),
+        cases=tuple(Case((shape, ()), {"hermitian": False}) for shape in ((3, 2), (2, 2, 3))),
+        empty=(Case(((0, 3, 2), ()), {"hermitian": False}),), prepared=lambda a, cut: [a, numpy.full_like(cut, 1e-6)],
+        rtol=1e-8, ulp=3000, reason="of matrices, and float32 has few digits for it"),
     # reductions
     Row("sum", over(math.fsum), cases=AXES, empty=NO_ROWS + NOTHING,
         dtypes=("float64", "float32", "int64", "int32"), ulp=40,

@@ -83,8 +83,8 @@ def reference_ulp(row, dtype):
 # ---------------------------------------------------------------- the table
 
 
-#: Those that are for complex numbers only, which `test_complex.py` has.
-OF_COMPLEX = {"real", "imag", "conjugate", "from_parts", "on_pairs"}
+#: Those that take or return complex numbers only, which `test_complex.py`, test_fft and test_linalg_gradients have.
+OF_COMPLEX = {"real", "imag", "conjugate", "from_parts", "on_pairs", "fft", "rfft", "irfft", "eig", "eigvals"}
 
 
 def test_every_primitive_has_a_row():

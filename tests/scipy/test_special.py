@@ -44,7 +44,7 @@ CALLS = [
     ("stdtr", (COLUMN, LINE), {}),
     *((name, (HALF[:, None, None], COLUMN, UNIT), {}) for name in ("betainc", "betaincc", "betaincinv")),
     *(("polygamma", (n, HALF), {}) for n in (0, 1, 2, 3, 6)),
-    *((name, (n, HALF), {}) for name in ("yn", "kn", "expn") for n in (0, 3)),
+    *((name, (n, HALF), {}) for name in ("yn", "kn", "expn", "spherical_jn") for n in (0, 3)),
     ("multigammaln", (HALF + 2, 3), {}),
     ("hyp1f1", (1.0, 2.5, LINE), {}),
     ("hyp2f1", (1.0, 2.0, 2.5, UNIT), {}),
