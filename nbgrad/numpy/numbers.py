@@ -74,6 +74,7 @@ def modf(x):
     x = _floats("modf", x)
     endless = comparison.isinf(x)
     rest = fmod(selection.where(endless, 1.0, x), 1.0)
+    rest = selection.where(x == 0, x, rest)  # with its sign
     return selection.where(endless, arithmetic.copysign(0.0 * rest, x), rest), rounding.trunc(x)
 
 

@@ -134,7 +134,8 @@ def _picked(a, places):
 
 def union1d(ar1, ar2):
     """The different elements of both, sorted."""
-    return unique(concatenate([ravel(ar1), ravel(ar2)]))
+    a, b, u, v = _two("union1d", ar1, ar2)
+    return _picked(concatenate([a, b]), numpy.unique(numpy.concatenate([u, v]), return_index=True)[1])
 
 
 def intersect1d(ar1, ar2, assume_unique=False, return_indices=False):

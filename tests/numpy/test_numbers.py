@@ -118,7 +118,7 @@ MESSAGES = (
     (lambda: np.ldexp(A, E[:3]), errors.ShapeError, r"ldexp\(x1, x2\): shapes \(3, 4\) and \(3,\) do not broadcast"),
     (lambda: np.nextafter(1j, A), errors.DtypeError, r"nextafter: got complex128, expected real numbers"),
     (lambda: np.common_type(A > 0), errors.ArgumentError, r"common_type: booleans have none; cast them first"),
-    (lambda: np.matvec(A, A), errors.ShapeError, r"matvec\(x1, x2\): .* expected \(..., m, n\) and \(..., n\)"),
+    (lambda: np.matvec(A, A[:, 0]), errors.ShapeError, r"matvec\(x1, x2\): .* expected \(..., m, n\) and \(..., n\)"),
     (lambda: np.vecmat(A, A), errors.ShapeError, r"vecmat\(x1, x2\): .* expected \(..., n\) and \(..., n, m\)"),
     (lambda: np.loadtxt, AttributeError, r"nbgrad.numpy has no loadtxt: files are NumPy's business"),
     (lambda: np.poly1d, AttributeError, r"has no poly1d: polynomials are arrays of coefficients; use polyval"),
