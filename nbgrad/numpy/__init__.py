@@ -313,7 +313,7 @@ from nbgrad.numpy.manipulation import (
     vsplit,
     vstack,
 )
-from nbgrad.numpy.nan import (
+from nbgrad.numpy.without_nan import (
     nanargmax,
     nanargmin,
     nancumprod,
