@@ -220,7 +220,7 @@ def eig_vjp(g, y, x):
     """Of dV = V (F * P) + V diag(c), P = V^-1 dA V, where c keeps the length and the phase that LAPACK chose."""
     n = x.shape[-1]
     if 0 in x.shape:
-        return full(x.shape, 0, y.dtype)
+        return full(x.shape, 0, x.dtype)
     w, v = unpack(y, (n,), (n, n))
     gw, gv = unpack(g, (n,), (n, n))
     along = reshape(diagonal(matmul(adjoint(v), gv)), shape=(*w.shape[:-1], 1, n))

@@ -29,9 +29,11 @@ from nbgrad.errors import (
     HistoryError,
     HostFallbackWarning,
     KernelError,
+    MatrixShapeError,
     MissingGradientError,
     MissingRuleError,
     NbgradError,
+    OptionError,
     ShapeError,
     TracedValueError,
 )
@@ -63,8 +65,8 @@ _FROM_NUMPY = (
 
 __all__ = [
     "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DeviceMemoryError", "DtypeError",
-    "GradientError", "HistoryError", "HostFallbackWarning", "KernelError", "MissingGradientError", "MissingRuleError",
-    "NbgradError", "Parameter", "ParameterTuple", "ShapeError",
+    "GradientError", "HistoryError", "HostFallbackWarning", "KernelError", "MatrixShapeError", "MissingGradientError",
+    "MissingRuleError", "NbgradError", "OptionError", "Parameter", "ParameterTuple", "ShapeError",
     "TracedValueError", "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty",
     "eye", "full", "full_like", "get_grad", "grad", "gradients", "identity", "jacfwd", "jacrev", "jit", "jvp",
     "linspace", "ones", "ones_like", "primitives", "stats", "stop_gradient", "value_and_grad", "vjp", "where",

@@ -207,6 +207,33 @@ def test_vectors_beside_repeated_eigenvalues():
     check(largest, rotated([2.0, 2.0, 5.0]), order=1)
 
 
+def test_general_repeated_eigenvalues():
+    a = 2 * numpy.eye(3)
+    numpy.testing.assert_array_equal(ng.grad(lambda a: np.sum(np.real(np.linalg.eigvals(a))))(a), numpy.eye(3))
+    w = normal(3, 3)
+    g = ng.grad(lambda a: np.sum(w * np.real(np.linalg.eig(a).eigenvectors)))(a)
+    assert not numpy.isfinite(g).any()
+
+
+EMPTY = {
+    **{name: getattr(np.linalg, name) for name in ("inv", "pinv", "det", "svdvals", "eigvalsh", "norm")},
+    **{name: (lambda a, name=name: getattr(np.linalg, name)(a)[0]) for name in ("qr", "svd", "eigh")},
+    "cholesky": np.linalg.cholesky,
+    "slogdet": lambda a: np.linalg.slogdet(a)[1],
+    "eig": lambda a: np.real(np.linalg.eig(a)[1]),
+    "eigvals": lambda a: np.real(np.linalg.eigvals(a)),
+    "expm": expm,
+}
+
+
+@TIERS
+@pytest.mark.parametrize("name", EMPTY)
+def test_gradients_of_nothing(name, tier):
+    ng.config.jit = tier
+    for shape in ((0, 0), (0, 2, 2)):
+        assert ng.grad(lambda a: np.sum(EMPTY[name](a)))(numpy.zeros(shape)).shape == shape
+
+
 def test_tangents_at_repeated_eigenvalues():
     a, t = 2 * numpy.eye(3), rotated([1.0, 2.0, 3.0])
     _, w = ng.jvp(lambda a: np.sum(np.linalg.eigh(a)[0]), ng.asarray(a), ng.asarray(t))
