@@ -1,5 +1,7 @@
 """Equations of matrices: values, gradients of compositions, and what the compiler knows of triangles."""
 
+import itertools
+
 import numpy
 import pytest
 
@@ -49,20 +51,22 @@ def test_second_order(rng):
 
 
 @pytest.mark.parametrize("n", [5, 200, 300])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
 def test_pullback_of_a_factor_at_all_sizes(settings, rng, n, dtype):
     """Small matrices row by row, larger ones in blocks: against explicit inverses."""
     settings.jit = 2
-    a = rng.normal(size=(n, n))
-    a, w = (a @ a.T / n + numpy.eye(n)).astype(dtype), rng.normal(size=(n, n)).astype(dtype)
-    value, found = ng.jit(ng.value_and_grad(lambda a: np.sum(w * np.linalg.cholesky(a))))(a)
-    factor = numpy.linalg.cholesky(a.astype("float64"))
-    p = numpy.tril(factor.T @ numpy.tril(w)) * (1 - numpy.eye(n) / 2)
+    a, w = rng.normal(size=(2, n, n))
+    if dtype == "complex128":
+        a, w = a + 1j * rng.normal(size=(n, n)), w + 1j * rng.normal(size=(n, n))
+    a, w = (a @ a.conj().T / n + numpy.eye(n)).astype(dtype), w.astype(dtype)
+    value, found = ng.jit(ng.value_and_grad(lambda a: np.sum(np.real(np.conj(w) * np.linalg.cholesky(a)))))(a)
+    factor = numpy.linalg.cholesky(a.astype("float64") if dtype == "float32" else a)
+    p = numpy.tril(factor.conj().T @ numpy.tril(w)) * (1 - numpy.eye(n) / 2)
     inverse = numpy.linalg.inv(factor)
-    x = inverse.T @ p @ inverse
-    rtol = 1e-9 if dtype == "float64" else 2e-3
-    numpy.testing.assert_allclose(value, numpy.sum(w * factor), rtol=rtol)
-    numpy.testing.assert_allclose(found, (x + x.T) / 2, rtol=rtol, atol=rtol)
+    x = inverse.conj().T @ p @ inverse
+    rtol = 2e-3 if dtype == "float32" else 1e-9
+    numpy.testing.assert_allclose(value, numpy.sum(w.conj() * factor).real, rtol=rtol)
+    numpy.testing.assert_allclose(found, (x + x.conj().T) / 2, rtol=rtol, atol=rtol)
     assert numpy.asarray(found).dtype == dtype
 
 
@@ -113,14 +117,15 @@ def test_only_one_triangle_is_read(rng):
     from nbgrad.runtime import triangular
 
     a, b = definite(rng), rng.normal(size=(5, 3))
-    for lower in (True, False):
-        hidden = a.copy()
+    for lower, dtype, k in itertools.product((True, False), ("float64", "complex128", "complex64"), (1, 3)):
+        hidden = (a * (1 + 1j) if dtype[0] == "c" else a).astype(dtype)
+        t = numpy.tril(hidden) if lower else numpy.triu(hidden)
         hidden[numpy.triu_indices(5, 1) if lower else numpy.tril_indices(5, -1)] = numpy.nan
-        t = numpy.tril(a) if lower else numpy.triu(a)
         for transposed in (True, False):
-            expected = numpy.linalg.solve(t.T if transposed else t, b)
-            found = solve_triangular(ng.asarray(hidden), ng.asarray(b), lower=lower, transposed=transposed)
-            numpy.testing.assert_allclose(found, expected, rtol=1e-11)
+            right = b[:, :k].astype(dtype)
+            expected = numpy.linalg.solve(t.T if transposed else t, right)
+            found = solve_triangular(ng.asarray(hidden), ng.asarray(right), lower=lower, transposed=transposed)
+            numpy.testing.assert_allclose(found, expected, rtol=1e-4 if dtype == "complex64" else 1e-11)
     assert triangular.solve_triangular(a, numpy.ones((5, 0)), True, False).shape == (5, 0)
 
 
