@@ -42,3 +42,26 @@ def test_digits_fails_where_it_has_not_learned(tmp_path):
     done = run("digits.py", "--epochs", 1, "--out", tmp_path / "digits.png", env={**os.environ, "NBGRAD_JIT": "0"})
     assert done.returncode == 1
     assert "below 0.96" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_small_convnet(tmp_path, mode):
+    needs("sklearn", "matplotlib")
+    picture = tmp_path / "convnet.png"
+    done = run("small_convnet.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "held-out accuracy 0.9" in done.stdout
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_fit_by_scipy(tmp_path, mode):
+    """The peaks that the data were made of are found, and the exit status says so."""
+    needs("scipy", "matplotlib")
+    picture = tmp_path / "fit.png"
+    done = run("fit_by_scipy.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "steps of trust-exact" in done.stdout
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.stat().st_size > 20_000

@@ -24,6 +24,8 @@ from numpy import (
 )
 
 from nbgrad.numpy import fft, linalg
+from nbgrad.numpy.assignment import copyto, place, put, putmask
+from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -322,6 +324,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "avg_pool",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -343,9 +346,12 @@ __all__ = [
     "concatenate",
     "conj",
     "conjugate",
+    "conv",
     "conv2d",
+    "conv_transpose",
     "copy",
     "copysign",
+    "copyto",
     "cos",
     "cosh",
     "count_nonzero",
@@ -449,6 +455,7 @@ __all__ = [
     "matmul",
     "matrix_transpose",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "meshgrid",
@@ -470,12 +477,15 @@ __all__ = [
     "pad",
     "permute_dims",
     "pi",
+    "place",
     "positive",
     "pow",
     "power",
     "prod",
     "ptp",
+    "put",
     "put_along_axis",
+    "putmask",
     "rad2deg",
     "radians",
     "ravel",

@@ -122,6 +122,16 @@ def _no_pole(x):
     return (x > 0) | ((x > -1e4) & (x != numpy.floor(x)))
 
 
+def _not_tiny(x):
+    """Where SciPy's quantiles are finite, from which the oracle starts."""
+    return (x == 0) | (numpy.abs(x) > 1e-300)
+
+
+def _between_poles(x):
+    """Where the gamma function is a normal number."""
+    return ((x > 0) & (x >= 1e-38)) | ((x > -30) & (x != numpy.floor(x)) & (numpy.abs(x) > 1e-30))
+
+
 def _positive(x):
     return (x > 0) | (x != x)
 
@@ -148,6 +158,69 @@ def _nonzero(x1, x2):
 
 def _logaddexp(x1, x2):
     return max(x1, x2) + mpmath.log1p(mpmath.exp(-abs(x1 - x2)))
+
+
+def _ndtr(x):
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2 if abs(x) < 60 else mpmath.mpf(x > 0)
+
+
+def _log_ndtr(x):
+    if x < -1e6:
+        return -x * x / 2 - mpmath.log(-x * mpmath.sqrt(2 * mpmath.pi)) - 1 / x**2
+    return mpmath.log(mpmath.erfc(-x / mpmath.sqrt(2)) / 2) if x < 0 else mpmath.log1p(-_ndtr(-x))
+
+
+def _erfcx(x):
+    if x > 1e6:
+        return 1 / (x * mpmath.sqrt(mpmath.pi)) * (1 - 1 / (2 * x * x))
+    return mpmath.inf if x < -1e3 else mpmath.exp(x * x) * mpmath.erfc(x)
+
+
+def _hazard(x):
+    if x == mpmath.inf:
+        return x
+    return mpmath.sqrt(2 / mpmath.pi) / _erfcx(x / mpmath.sqrt(2)) if x > -1e3 else mpmath.mpf(0)
+
+
+def _erfinv(x):
+    if abs(x) >= 1:
+        return x * mpmath.inf if abs(x) == 1 else mpmath.nan
+    return mpmath.erfinv(x)
+
+
+def _root(f, slope, start):
+    """Newton's rule, from where float64 already is."""
+    for _ in range(4):
+        start -= f(start) / slope(start)
+    return start
+
+
+def _ndtri(p):
+    import scipy.special
+
+    if not 0 < p < 1:
+        return {0: -mpmath.inf, 1: mpmath.inf}.get(float(p), mpmath.nan)
+    density = lambda x: mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)  # noqa: E731
+    return _root(lambda x: _ndtr(x) - p, density, mpmath.mpf(float(scipy.special.ndtri(float(p)))))
+
+
+def _erfcinv(q):
+    import scipy.special
+
+    if not 0 < q < 2:
+        return {0: mpmath.inf, 2: -mpmath.inf}.get(float(q), mpmath.nan)
+    slope = lambda x: -2 * mpmath.exp(-x * x) / mpmath.sqrt(mpmath.pi)  # noqa: E731
+    return _root(lambda x: mpmath.erfc(x) - q, slope, mpmath.mpf(float(scipy.special.erfcinv(float(q)))))
+
+
+def _gamma(x):
+    if x == mpmath.inf or x > 1e3:
+        return mpmath.inf
+    return mpmath.gamma(x) if x else x * 0 + mpmath.inf
+
+
+def _betaln(a, b):
+    return mpmath.loggamma(a) + mpmath.loggamma(b) - mpmath.loggamma(a + b)
 
 
 ROWS = (
@@ -179,6 +252,15 @@ ROWS = (
     Row("trigamma", ((-20, 40),), _psi(1), (8, 8), signed=False, inside=_no_pole),
     Row("polygamma2", ((0, 40),), _psi(2), (8, 8), signed=False, inside=_positive),
     Row("polygamma3", ((0, 40),), _psi(3), (8, 8), signed=False, inside=_positive),
+    Row("gamma", ((-20, 40),), _gamma, (10, 10), ((1e-300, 170),), signed=False, inside=_between_poles),
+    Row("betaln", ((0.1, 20), (0.1, 20)), _betaln, (16, 16), ((1e-3, 1e6), (1e-3, 1e6)), signed=False, floor=1.0),
+    Row("erfcx", ((-5, 30),), _erfcx, (8, 8)),
+    Row("ndtr", ((-38, 6),), _ndtr, (8, 8)),
+    Row("log_ndtr", ((-40, 6),), _log_ndtr, (8, 8)),
+    Row("normal_hazard", ((-5, 40),), _hazard, (8, 8)),
+    Row("erfinv", ((-1, 1),), _erfinv, (6, 6)),
+    Row("erfcinv", ((0, 1),), _erfcinv, (6, 6), ((1e-300, 1),), signed=False, floor=1.0, inside=_not_tiny),
+    Row("ndtri", ((0, 1),), _ndtri, (6, 6), ((1e-300, 1),), signed=False, floor=1.0, inside=_not_tiny),
     Row("sqrt", ((0, 5),), _real(mpmath.sqrt), (0.5, 0.5)),
     Row("rsqrt", ((0, 5),), _rsqrt, (1.5, 1.5), inside=lambda x: x != 0),
     Row("cbrt", ((-5, 5),), _cbrt, (1, 1)),

@@ -323,6 +323,13 @@ def test_python_scalars_are_weak():
         assert y.dtype == "float32"
 
 
+def test_logaddexp_of_equal_numbers_has_its_curvature():
+    """Only equal infinities are set apart: elsewhere the second derivative at a tie is 1/4."""
+    second = ng.grad(lambda x: np.sum(ng.grad(lambda x: np.sum(np.logaddexp(x, 0.7)))(x)))
+    assert float(second(ng.asarray(0.7))) == pytest.approx(0.25)
+    assert float(ng.grad(lambda x: np.logaddexp(x, numpy.inf))(ng.asarray(numpy.inf))) == 0.5
+
+
 def test_errors_name_call_and_cause():
     with pytest.raises(errors.ShapeError, match=r"add\(x1, x2\): shapes \(2, 3\) and \(2,\) do not broadcast"):
         np.add(numpy.ones((2, 3)), numpy.ones(2))

@@ -159,3 +159,8 @@ def test_points_without_axes(name):
         with pytest.warns(DeprecationWarning, match="`?axes`?"):
             found.append(numpy.asarray(getattr(module.fft, name)(x, s=(2, 5))))
     numpy.testing.assert_allclose(*found, rtol=1e-12, atol=1e-12)
+
+
+def test_frequencies_of_a_dtype():
+    assert np.fft.fftfreq(5, dtype="float32").dtype == "float32"
+    numpy.testing.assert_allclose(np.fft.rfftfreq(6, d=0.5, dtype="float32"), numpy.fft.rfftfreq(6, 0.5), rtol=1e-6)

@@ -251,7 +251,7 @@ def test_take(axis):
         same(np.take(X, i, axis), numpy.take(X, i, axis))
         same(ng.asarray(X).take(i, axis), numpy.take(X, i, axis))
     for mode in ("clip", "wrap"):
-        same(np.take(X, [7, -9, 1], axis, mode), numpy.take(X, [7, -9, 1], axis, mode=mode))
+        same(np.take(X, [7, -9, 1], axis, mode=mode), numpy.take(X, [7, -9, 1], axis, mode=mode))
     with pytest.raises(IndexError, match="take: index 99 is out of range"):
         np.take(X, [99], axis)
     with pytest.raises(IndexError, match="take: indices must be integers"):

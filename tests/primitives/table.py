@@ -17,6 +17,8 @@ import numpy
 
 from nbgrad.primitive import primitives
 
+from .special_rows import CALLED, COMPILED, POLYNOMIALS
+
 mpmath.mp.dps = 50
 
 FLOATS = ("float64", "float32")
@@ -332,6 +334,14 @@ def linear_recurrence(a, b, axis):
     return numpy.moveaxis(numpy.array(out), 0, axis)
 
 
+def recursive_filter(a, u, axis):
+    """All lanes one after another, by the difference equation."""
+    out, u = [], numpy.moveaxis(u, axis, 0)
+    for t in range(len(u)):
+        out.append(u[t] - sum(a[i] * out[t - 1 - i] for i in range(min(t, len(a)))))
+    return numpy.moveaxis(numpy.array(out), 0, axis) if out else numpy.moveaxis(u, 0, axis)
+
+
 def rearranged(x, axes):
     out = numpy.empty([x.shape[a] for a in axes], x.dtype)
     for index in numpy.ndindex(*x.shape):
@@ -409,6 +419,24 @@ def first_largest(values):
 
 def first_smallest(values):
     return min(range(len(values)), key=lambda i: (values[i], i))
+
+
+def called(name, oracle, arity, interval, integers, attrs):
+    """The row of a function that SciPy computes: of arrays of one shape, and of some that broadcast."""
+
+    def of_arrays(*xs, **_):
+        numbers = lambda *v: [int(a) if isinstance(a, int) else mpmath.mpf(float(a)) for a in v]  # noqa: E731
+        one = lambda *v: float(mpmath.re(oracle(*numbers(*v))))  # noqa: E731
+        out = [one(*(a.item() for a in v)) for v in numpy.broadcast(*xs)]
+        return numpy.array(out).reshape(numpy.broadcast_shapes(*(x.shape for x in xs)))
+
+    def prepared(*xs):
+        return [x + 1 if x.dtype.kind == "i" else x for x in xs]
+
+    shapes = ((3,),) * arity, ((2, 3), (2, 1), (3,), (1, 3))[:arity], ((0, 3),) * arity
+    same, broadcast, empty = (Case(s, attrs, dict.fromkeys(range(integers), 3)) for s in shapes)
+    return Row(name, of_arrays, (interval,), cases=(same, broadcast), empty=(empty,), ulp=64,
+               reason="SciPy's own error, or that of a quadrature", prepared=prepared)  # fmt: skip
 
 
 # ---------------------------------------------------------------- cases
@@ -544,6 +572,11 @@ ROWS = (
     Row("trigamma", lambda x: mpmath.psi(1, x), ((0.5, 20),), ulp=8, reason="a long sum"),
     Row("polygamma2", lambda x: mpmath.psi(2, x), ((0.5, 20),), orders=1, ulp=8, reason="a long sum"),
     Row("polygamma3", lambda x: mpmath.psi(3, x), ((0.5, 20),), gradient=None, ulp=8, reason="a long sum"),
+    *(Row(name, oracle, intervals, ulp=ulp, at=at, rtol=1e-10, reason=POLYNOMIALS)
+      for name, oracle, intervals, ulp, at in COMPILED),
+    *(called(*entry) for entry in CALLED),
+    Row("fixed", lambda x, call, argument: x.copy(), cases=(Case(((3,),), {"call": "jv", "argument": "v"}),),
+        gradient=None, empty=(Case(((0, 3),), {"call": "jv", "argument": "v"}),)),
     # views
     Row("reshape", lambda x, shape: numpy.array(x.ravel().tolist(), x.dtype).reshape(shape), dtypes=ANY,
         cases=(Case(((2, 6),), {"shape": (3, 4)}), Case(((4,),), {"shape": (1, 4, 1)}), Case(((1,),), {"shape": ()})),
@@ -583,6 +616,10 @@ ROWS = (
         dtypes=("float64", "float32", "int64", "int32"), ulp=40, reason="products of up to seven roundings"),
     Row("recurrence", linear_recurrence, cases=tuple(Case(c.shapes * 2, c.attrs) for c in LANES),
         empty=tuple(Case(c.shapes * 2, c.attrs) for c in NO_LANES), domain=((-1, 1),), ulp=100,
+        reason="cancellation between products and sums"),
+    Row("autoregression", recursive_filter, domain=((-0.6, 0.6),), ulp=100,
+        cases=(Case(((2,), (6,)), {"axis": 0}), Case(((3,), (2, 5)), {"axis": 1}), Case(((4,), (3, 2)), {"axis": 0})),
+        empty=(Case(((2,), (0,)), {"axis": 0}), Case(((2,), (3, 0)), {"axis": 1})),
         reason="cancellation between products and sums"),
     Row("argmax", along(first_largest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),
     Row("argmin", along(first_smallest), cases=LANES, empty=NO_LANES[1:2], dtypes=NUMBERS, gradient=None),

@@ -1,0 +1,62 @@
+"""Recursive filters: linear recurrences with constant coefficients."""
+
+import numpy
+
+from nbgrad import shapes
+from nbgrad.kernels._memory import get, put_at
+from nbgrad.kernels.cumulative import flip
+from nbgrad.kernels.reduction import sum
+from nbgrad.kernels.shape import concatenate, reshape, slice_
+from nbgrad.primitive import full, structural
+
+
+def _autoregression(a, u, axis):
+    u = numpy.moveaxis(u, axis, 0)
+    out = numpy.empty_like(u)
+    for t in range(len(u)):
+        out[t] = u[t]
+        for i in range(min(len(a), t)):
+            out[t] -= a[i] * out[t - 1 - i]
+    return numpy.ascontiguousarray(numpy.moveaxis(out, 0, axis))
+
+
+@structural("array", reference=_autoregression)
+def autoregression(x1, x2, *, axis):
+    """y_t = x2_t - x1_0 y_{t-1} - x1_1 y_{t-2} - ..., with zeros before the first element."""
+    return x2.shape, x2.dtype
+
+
+def filter_lanes(node):
+    """(coefficients, extent of the axis, elements between its steps), one lane each for the rest."""
+    coefficients, x = node.inputs
+    axis = dict(node.attrs)["axis"]
+    n, inner = x.shape[axis], shapes.size(x.shape[axis + 1 :])
+    lanes = shapes.size(x.shape[:axis]) * inner if n else 0
+    return (coefficients.shape[0], n, inner), lanes, shapes.size(x.shape) * max(coefficients.shape[0], 1)
+
+
+@autoregression.array_kernel(filter_lanes)
+def autoregression_kernel(a, u, out, p, n, inner, start, stop):
+    for lane in range(start, stop):
+        at = lane // inner * n * inner + lane % inner
+        for t in range(0, n):
+            total = get(u, at)
+            for i in range(0, p):
+                if i < t:
+                    total = total - get(a, i) * get(out, at - (i + 1) * inner)
+            put_at(out, at, total)
+            at += inner
+
+
+@autoregression.vjp
+def autoregression_vjp(g, y, x1, x2, axis):
+    c = flip(autoregression(x1, flip(g, axis), axis=axis), axis)  # the same filter, backwards
+    n, slopes = x2.shape[axis], []
+    for i in range(1, x1.shape[0] + 1):
+        if i >= n:
+            slopes.append(full((1,), 0, g.dtype))
+            continue
+        later = slice_(c, spec=shapes.part(c.shape, axis, (i, 1, n - i)))
+        earlier = slice_(y, spec=shapes.part(y.shape, axis, (0, 1, n - i)))
+        slopes.append(reshape(-sum(later * earlier, axes=tuple(range(len(c.shape)))), shape=(1,)))
+    return concatenate(*slopes, axis=0) if slopes else full((0,), 0, g.dtype), c
