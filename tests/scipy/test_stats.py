@@ -201,8 +201,7 @@ def test_invalid_parameters_are_nan(name, parameters):
 @pytest.mark.parametrize("b", [-37.0, 0.5, 31.0, math.inf])
 def test_truncated_normal_in_the_tails(a, b):
     if a >= b:
-        with pytest.raises(AssertionError):
-            assert not numpy.isnan(stats.truncnorm.logpdf(a, a, b).numpy())
+        assert numpy.isnan(stats.truncnorm.logpdf(a, a, b).numpy())
         return
     x = numpy.linspace(max(a, -39.0), min(b, 40.0), 7)[1:-1]
     for f in ("logpdf", "cdf", "logcdf", "logsf"):
