@@ -114,7 +114,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     x, xp = cast(x, dtypes.FLOAT64), cast(xp, dtypes.FLOAT64)
     fp = cast(fp, dtypes.COMPLEX128 if fp.dtype.kind == "c" else dtypes.FLOAT64)
     if period is not None:
-        x, xp, fp, left, right = *_periodic(x, xp, fp, period), None, None
+        x, xp, fp = _periodic(x, xp, fp, period)
+        left = right = None
     n = xp.size
     first, last = fp[0], fp[n - 1]
     left, right = first if left is None else left, last if right is None else right
