@@ -70,6 +70,39 @@ class Dispatch:
         (self.x + 1.0).realize()
 
 
+class Protocols:
+    """NumPy's own functions on Arrays, up to the pending result."""
+
+    def setup(self):
+        self.x = ng.asarray(np.random.default_rng(0).random(4))
+        self.y = self.x.copy()
+        np.sum(self.x)
+
+    def time_ufunc(self):
+        """A ufunc."""
+        np.add(self.x, self.x)
+
+    def time_ufunc_into_an_array(self):
+        """A ufunc with out=."""
+        np.add(self.x, self.x, out=self.y)
+
+    def time_reduce(self):
+        """A method of a ufunc."""
+        np.add.reduce(self.x)
+
+    def time_function(self):
+        """A function."""
+        np.sum(self.x)
+
+    def time_function_with_keywords(self):
+        """A function with keywords."""
+        np.sum(self.x, axis=0, keepdims=True)
+
+    def time_method(self):
+        """A method."""
+        self.x.sum()
+
+
 class Tracing:
     """A loop of a thousand operations in Python."""
 

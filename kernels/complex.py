@@ -274,7 +274,7 @@ def exp2_of_pairs(x):
 def expm1_of_pairs(x):
     a, b = x
     half = sin(b * 0.5)
-    return expm1(a) * cos(b) - 2.0 * half * half, where(b == 0, b, exp(a) * sin(b))
+    return expm1(a) * cos(b) - 2.0 * half * half + 0.0, where(b == 0, b, exp(a) * sin(b))
 
 
 def _log_of_size(a, b):

@@ -209,7 +209,7 @@ def _expm1(x):
     # NumPy's has nan in one part where the other is 0 or infinite, unlike C99, annex G
     flat, endless = x.imag == 0, numpy.isinf(x.real) & ~numpy.isfinite(x.imag)
     low = endless & (x.real < 0)
-    real = numpy.where(endless, numpy.where(low, -1, numpy.inf), numpy.where(flat, numpy.expm1(x.real), y.real))
+    real = numpy.where(endless, numpy.where(low, -1, numpy.inf), numpy.where(flat, numpy.expm1(x.real) + 0.0, y.real))
     imag = numpy.where(low, 0.0, numpy.where(endless, numpy.nan, numpy.where(flat, x.imag, y.imag)))
     z = numpy.empty(x.shape, x.dtype)
     z.real, z.imag = real, imag

@@ -16,9 +16,13 @@ LOG_PI = 1.1447298858494002
 
 
 def power_log(x, p):
-    """p log(x), 0 for p = 0."""
-    zero = p == 0.0
-    return where(zero, 0.0, p * log(where(zero, 1.0, x)))
+    """p log(x), 0 where both are 0."""
+    return p * log(where((p == 0.0) & (x == 0.0), 1.0, x))
+
+
+def power_log1p(x, p):
+    """p log(1 + x), 0 for p = 0 and x = -1."""
+    return p * log1p(where((p == 0.0) & (x == -1.0), 0.0, x))
 
 
 def gamma_density(a, x):
@@ -28,9 +32,7 @@ def gamma_density(a, x):
 
 def beta_density(a, b, x):
     """The derivative of I_x(a, b) by x."""
-    rest = b - 1.0
-    zero = rest == 0.0
-    return exp(power_log(x, a - 1.0) + where(zero, 0.0, rest * log1p(-where(zero, 0.0, x))) - betaln(a, b))
+    return exp(power_log(x, a - 1.0) + power_log1p(-x, b - 1.0) - betaln(a, b))
 
 
 gammainc = Called("gammainc", doc="The regularised lower incomplete gamma function P(x1, x2).")

@@ -50,6 +50,7 @@ lambert_upper = Called("lambert_upper", _branch(0), doc="The w >= -1 with w exp(
 lambert_lower = Called("lambert_lower", _branch(-1), doc="The w <= -1 with w exp(w) = x.")
 hyp1f1 = Called("hyp1f1", orders=(0, 1), letters=("a", "b"), doc="Kummer's confluent hypergeometric function.")
 hyp2f1 = Called("hyp2f1", orders=(0, 1, 2), letters=("a", "b", "c"), doc="Gauss's hypergeometric function.")
+spherical_jn = Called("spherical_jn", orders=(0,), letters=("n",), doc="Spherical Bessel function of order x1 >= 0.")
 binom = Called("binom", doc="The binomial coefficient x1 over x2, of real numbers.")
 poch = Called("poch", doc="gamma(x1 + x2) / gamma(x1).")
 
@@ -73,9 +74,13 @@ def expn_vjp(g, x1, x2):
 
 @sine_integral.vjp
 def sine_integral_vjp(g, x):
-    zero = x == 0.0
-    safe = where(zero, 1.0, x)
-    return g * where(zero, 1.0, sin(safe) / safe)
+    return g * spherical_jn(0, x)  # sin(x) / x, smooth at 0
+
+
+@spherical_jn.vjp
+def spherical_jn_vjp(g, x1, x2):
+    lower = spherical_jn(where(x1 == 0, 0, x1 - 1), x2)  # times 0 for order 0; DLMF 10.51.2
+    return g, g * ((x1 * lower - (x1 + 1) * spherical_jn(x1 + 1, x2)) / (2 * x1 + 1))
 
 
 @cosine_integral.vjp

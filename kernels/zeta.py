@@ -69,3 +69,8 @@ def polygamma(n, x):
     if n < 4:
         return (digamma, trigamma, polygamma2, polygamma3)[n](x)
     return hurwitz_zeta(float(n + 1), x) * float((-1) ** (n + 1) * math.factorial(n))
+
+
+@polygamma3.vjp
+def polygamma3_vjp(g, x):
+    return g * polygamma(4, x)

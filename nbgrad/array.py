@@ -1,8 +1,11 @@
 """Array: what users hold; a lazy handle on a Node."""
 
+import opcode
+import sys
+
 import numpy
 
-from nbgrad import devices, dtypes, graph, operators, shapes
+from nbgrad import devices, dtypes, graph, methods, operators, shapes
 from nbgrad.errors import ArgumentError, DeviceError, TracedValueError, describe
 from nbgrad.graph import Node
 
@@ -110,6 +113,8 @@ class Array:
         return value.copy() if isinstance(value, numpy.ndarray) else value.host()
 
     def __array__(self, dtype=None, copy=None):
+        if graph.state.tracked and self._node.history:
+            _check_not_stored(self)
         value = self._node.value
         if type(value) is not _ndarray:
             if copy is False and self.device != "cpu":
@@ -129,8 +134,11 @@ class Array:
         view.flags.writeable = False  # the Array does not change behind its own back
         return view
 
-    def item(self):
-        """The only element as a Python number."""
+    def item(self, *index):
+        """The only element, or that at an index (of one number: in C order), as a Python number."""
+        if index:
+            return (self.ravel()[index[0]] if len(index) == 1 and type(index[0]) is not tuple
+                    else self[index if len(index) > 1 else index[0]]).item()  # fmt: skip
         if self.size != 1:
             raise ArgumentError(f"item: the array has {self.size} elements, expected 1; {describe(self)}")
         return _value(self).item()
@@ -140,12 +148,16 @@ class Array:
         return _value(self).tolist()
 
     def __float__(self):
+        if graph.state.tracked and self._node.history:
+            _check_not_stored(self)
         return float(self.item())
 
     def __int__(self):
         return int(self.item())
 
     def __complex__(self):
+        if graph.state.tracked and self._node.history:
+            _check_not_stored(self)
         return complex(self.item())
 
     def __bool__(self):
@@ -199,8 +211,8 @@ class Array:
     def __deepcopy__(self, memo):
         return Array(self._node)
 
-    def copy(self):
-        """Another handle on the same value: assignment to one leaves the other."""
+    def copy(self, order="C"):
+        """Another handle on the same value: assignment to one leaves the other.  `order` means nothing here."""
         return Array(self._node)
 
     def to(self, device):
@@ -227,6 +239,10 @@ class Array:
 
     def __setitem__(self, index, value):
         self._node = (indexing or _loaded()).setitem(self, index, value)._node
+
+    def _rebind(self, other):
+        """Take the node of another Array: what NumPy does in place."""
+        self._node = other._node
 
     # ------------------------------------------------------------ NumPy protocols
 
@@ -270,36 +286,6 @@ class Array:
         return interface(self.realize()._node.value)
 
 
-def _forward(name, doc=None):
-    """A method that calls the function of the same name in `nbgrad.numpy`."""
-
-    def method(self, *args, **kwargs):
-        import nbgrad.numpy
-
-        return getattr(nbgrad.numpy, name)(self, *args, **kwargs)
-
-    method.__name__ = name
-    method.__doc__ = doc or f"Same as ``nbgrad.numpy.{name}(self, ...)``."
-    return method
-
-
-METHODS = (
-    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max",
-    "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "reshape", "round", "sort", "squeeze", "std", "sum",
-    "swapaxes",
-    "take", "trace", "transpose", "var",
-)  # fmt: skip
-for _name in METHODS:
-    setattr(Array, _name, _forward(_name))
-Array.flatten = _forward("ravel", "A 1-d Array with all elements in C order.")
-Array.T = property(lambda self: self.transpose(), doc="All axes reversed.")
-Array.conj = _forward("conj")
-Array.conjugate = _forward("conjugate")
-Array.real = property(_forward("real"), doc="The real part.")
-Array.imag = property(_forward("imag"), doc="The imaginary part.")
-Array.mT = property(lambda self: self.swapaxes(-1, -2), doc="Last two axes swapped.")
-
-
 def _matmul(self, other):
     import nbgrad.numpy
 
@@ -310,6 +296,7 @@ Array.__matmul__ = _matmul
 Array.__rmatmul__ = lambda self, other: _matmul(other, self)
 Array.__divmod__ = lambda self, other: (self // other, self % other)
 operators.install(Array)
+methods.install(Array)
 graph.Array = Array
 
 
@@ -379,6 +366,9 @@ class Parameter(Array):
         changed[index] = value
         self.assign(changed)
 
+    def _rebind(self, other):
+        self.assign(other)
+
     def __reduce__(self):
         device = self.device
         if device == "cpu":
@@ -416,6 +406,22 @@ def _value(array):
     if node.value is None:
         array.realize()
     return devices.on_host(node.value)
+
+
+_STORES = {opcode.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opcode.opmap}
+
+
+def _check_not_stored(array):
+    """An error where a NumPy array asks for the value of `array` to keep it, as in ``a[i] = array``, while it is
+    differentiated: the elements of `a` would be constants, and the gradient silently wrong.
+    """
+    frame = sys._getframe(2)
+    if frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _STORES and dtypes.is_inexact(array.dtype):
+        raise ArgumentError(
+            "a[index] = x: a is a NumPy array and x an Array that is differentiated, whose gradient would "
+            "be lost there; make a an Array first, as a = ng.numpy.zeros(shape) or a = ng.asarray(a), "
+            f"or store x.numpy() where no gradient is wanted.\n    {describe(array, 'x')}"
+        )
 
 
 def is_abstract(node):

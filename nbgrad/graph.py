@@ -338,7 +338,9 @@ def cast(node, dtype):
     if node.dtype == dtype:
         return node
     if is_constant(node):
-        return constant(numpy.array(node.attrs[0]).astype(dtype).item(), dtype, node.shape)
+        value = numpy.array(node.attrs[0])
+        value = value.real if value.dtype.kind == "c" and dtype.kind not in "cb" else value
+        return constant(value.astype(dtype).item(), dtype, node.shape)
     if _astype is None:
         from nbgrad.kernels.casting import astype as _astype
     return structural(_astype, (node,), {"dtype": numpy.dtype(dtype)})

@@ -36,8 +36,36 @@ def install(cls):
         setattr(cls, f"__{name}__", _unary(primitive, f"__{name}__"))
     cls.__pow__ = lambda self, other: power(self, other)
     cls.__rpow__ = lambda self, other: power(other, self)
+    for name in (*BINARY, "pow", "matmul"):
+        setattr(cls, f"__i{name}__", _in_place(getattr(cls, f"__{name}__"), name))
     cls.__hash__ = None
     return cls
+
+
+def _in_place(operator, name):
+    """``a += b`` and friends, as NumPy does it: `a`, under all its names, becomes the result in the dtype of `a`.
+
+    Of a `Parameter`, and other subclasses, they make a new Array.
+    """
+
+    def method(self, other):
+        result = operator(self, other)
+        if type(self) is not graph.Array or result is NotImplemented:
+            return result
+        if result._node.dtype is not self._node.dtype or result._node.shape != self._node.shape:
+            from nbgrad.numpy._out import fitted
+
+            result = fitted(f"a {SYMBOLS[name]}= b", result, self)
+        self._node = result._node
+        return self
+
+    method.__name__ = f"__i{name}__"
+    return method
+
+
+#: How operators are written.
+SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "and": "&", "or": "|",
+           "xor": "^", "lshift": "<<", "rshift": ">>", "pow": "**", "matmul": "@"}  # fmt: skip
 
 
 def power(x1, x2):
@@ -80,7 +108,10 @@ def _binary(primitive, name):
         if type(other) is type(self):  # the fast path: same dtype
             x1, x2 = self._node, other._node
             dtype = x1.dtype
-            if dtype is x2.dtype and (dtype.kind == "f" or (plain and dtype.kind != "b")):
+            kind = dtype.kind
+            if dtype is x2.dtype and (
+                (kind == "f" and numeric) or (plain and kind != "b" and (kind != "c" or primitive.of_complex))
+            ):
                 made = graph.paired(primitive, x1, x2, result)
                 if made is not None:
                     return made

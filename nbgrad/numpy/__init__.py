@@ -70,6 +70,7 @@ from nbgrad.numpy.arranging import (
     row_stack,
     unpackbits,
 )
+from nbgrad.numpy.assignment import copyto, fill_diagonal, place, put, putmask
 from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
@@ -420,15 +421,10 @@ from nbgrad.numpy.selecting import (
     argwhere,
     choose,
     compress,
-    copyto,
     delete,
     extract,
-    fill_diagonal,
     insert,
     piecewise,
-    place,
-    put,
-    putmask,
     select,
     trim_zeros,
 )

@@ -64,7 +64,7 @@ def positive(x):
 def absolute(x):
     """Absolute value; its derivative at 0 is 0."""
     x = as_array(x, "absolute")
-    return x if x.dtype == dtypes.BOOL else arithmetic.absolute(x)
+    return x.copy() if x.dtype == dtypes.BOOL else arithmetic.absolute(x)
 
 
 def abs(x):
@@ -421,19 +421,19 @@ def gammaln(x):
 def floor(x):
     """Largest integral value not above x."""
     x = as_array(x, "floor")
-    return rounding.floor(x) if dtypes.is_inexact(x.dtype) else x
+    return rounding.floor(x) if dtypes.is_inexact(x.dtype) else x.copy()
 
 
 def ceil(x):
     """Smallest integral value not below x."""
     x = as_array(x, "ceil")
-    return rounding.ceil(x) if dtypes.is_inexact(x.dtype) else x
+    return rounding.ceil(x) if dtypes.is_inexact(x.dtype) else x.copy()
 
 
 def trunc(x):
     """x without its fraction."""
     x = as_array(x, "trunc")
-    return rounding.trunc(x) if dtypes.is_inexact(x.dtype) else x
+    return rounding.trunc(x) if dtypes.is_inexact(x.dtype) else x.copy()
 
 
 def fix(x):
@@ -451,7 +451,7 @@ def round(x, decimals=0):
     x, decimals = as_array(x, "round"), as_integer(decimals, "round", "decimals")
     if not dtypes.is_inexact(x.dtype):
         if decimals >= 0:
-            return x
+            return x.copy()
         unit = 10**-decimals
         return cast(rounding.rint(x / unit) * unit, x.dtype)
     if decimals == 0:
@@ -705,7 +705,7 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     if x.dtype.kind == "c":
         return complex.from_parts(*(nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))))
     if x.dtype.kind != "f":
-        return x
+        return x.copy()
     largest = float(numpy.finfo(x.dtype).max)
     x = selection.where(comparison.isnan(x), nan, x)
     x = selection.where(x == numpy.inf, largest if posinf is None else posinf, x)
@@ -715,7 +715,7 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 def real(x):
     """The real part; of real numbers they themselves."""
     x = as_array(x, "real")
-    return complex.real(x) if x.dtype.kind == "c" else x
+    return complex.real(x) if x.dtype.kind == "c" else x.copy()
 
 
 def imag(x):
@@ -727,7 +727,7 @@ def imag(x):
 def conj(x):
     """The conjugate; of real numbers they themselves."""
     x = as_array(x, "conj")
-    return complex.conjugate(x) if x.dtype.kind == "c" else x
+    return complex.conjugate(x) if x.dtype.kind == "c" else x.copy()
 
 
 def conjugate(x):

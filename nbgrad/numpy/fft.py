@@ -242,22 +242,22 @@ def irfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
 # ---------------------------------------------------------------- frequencies
 
 
-def fftfreq(n, d=1.0, device=None):
+def fftfreq(n, d=1.0, device=None, *, dtype=None):
     """Frequencies of the elements of `fft` of n points at a distance `d`."""
     n = as_integer(n, "fftfreq", "n")
-    return _frequencies(numpy.fft.ifftshift(numpy.arange(-(n // 2), n - n // 2)), n, d, device)
+    return _frequencies(numpy.fft.ifftshift(numpy.arange(-(n // 2), n - n // 2)), n, d, device, dtype)
 
 
-def rfftfreq(n, d=1.0, device=None):
+def rfftfreq(n, d=1.0, device=None, *, dtype=None):
     """Frequencies of the elements of `rfft` of n points at a distance `d`."""
     n = as_integer(n, "rfftfreq", "n")
-    return _frequencies(numpy.arange(n // 2 + 1), n, d, device)
+    return _frequencies(numpy.arange(n // 2 + 1), n, d, device, dtype)
 
 
-def _frequencies(turns, n, d, device):
+def _frequencies(turns, n, d, device, dtype):
     from nbgrad.numpy.creation import asarray
 
-    return asarray(leaf(turns.astype("float64")) * (1.0 / (n * d)), device=device)
+    return asarray(leaf(turns.astype("float64")) * (1.0 / (n * d)), dtype, device=device)
 
 
 def _shifted(call, x, axes, sign):

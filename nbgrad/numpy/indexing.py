@@ -9,11 +9,12 @@ import numpy
 
 from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array, _value, is_abstract
-from nbgrad.errors import ArgumentError, ShapeError, TracedValueError, describe
+from nbgrad.errors import ArgumentError, DtypeError, ShapeError, TracedValueError, describe
 from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import reduction, selection, sorting
 from nbgrad.kernels import shape as views
 from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf, promoted
+from nbgrad.numpy._out import assign, delivered
 from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transpose
 
 
@@ -106,7 +107,7 @@ def _update(call, x, index, value, what):
     if isinstance(value, (int, float)):
         v = Array(graph.scalar(value, x.dtype))
     else:
-        v = cast(as_array(value, call, "v"), x.dtype)
+        v = _cast(call, as_array(value, call, "v"), x)
     if not plan.advanced:
         v = reshape(_fitted(call, v, plan.middle, x), plan.counts)
         if what == "add":
@@ -119,6 +120,16 @@ def _update(call, x, index, value, what):
     y = write(y, at, _fitted(call, v, shape, x), axis=position)
     y = transpose(reshape(y, tuple(plan.middle[a] for a in plan.order)), shapes.inverse(plan.order))
     return _written(x, reshape(y, plan.counts), plan)
+
+
+def _cast(call, v, x):
+    """`v` in the dtype of `x`; complex numbers do not go into real arrays, where the imaginary part would be lost."""
+    if v.dtype.kind == "c" and x.dtype.kind not in "cb":
+        raise DtypeError(
+            f"{call}: cannot write {v.dtype} into an array of {x.dtype}; write v.real, or cast x with "
+            f".astype('complex128') first\n    {describe(x, 'x')}\n    {describe(v, 'v')}"
+        )
+    return cast(v, x.dtype)
 
 
 def _written(x, part, plan):
@@ -151,7 +162,7 @@ def _masked(x, index, value):
     if isinstance(v, Array):
         if v.ndim > len(rest) or shapes.broadcast([v.shape, rest]) != rest:
             return None
-        v = cast(v, x.dtype)
+        v = _cast("x[mask] = v", v, x)
     else:
         v = Array(graph.scalar(v, x.dtype))
     return selection.where(reshape(mask, mask.shape + (1,) * len(rest)), v, x)
@@ -392,15 +403,17 @@ def _integers(indices, call, name="indices"):
 # ---------------------------------------------------------------- functions
 
 
-def take(x, indices, axis=None, mode="raise"):
+def take(a, indices, axis=None, out=None, mode="raise"):
     """Elements (or slices along `axis`) at integer indices.
 
     Parameters
     ----------
-    x : array_like
+    a : array_like
     indices : array_like of int
     axis : int, optional
         None takes from the flattened array.
+    out : Array or ndarray, optional
+        Where the result goes.
     mode : {"raise", "clip", "wrap"}
         What an index out of range means.
 
@@ -414,35 +427,37 @@ def take(x, indices, axis=None, mode="raise"):
     >>> np.take([10.0, 20.0, 30.0], [2, 0])
     Array([30., 10.], shape=(2,), dtype=float64, device=cpu)
     """
-    x, indices = as_array(x, "take"), _integers(indices, "take")
+    x = as_array(a, "take", "a")
     if axis is None:
         x, axis = ravel(x), 0
     axis = shapes.axis("take", axis, x.ndim)
-    n = x.shape[axis]
+    at = wrapped("take", indices, x.shape[axis], mode, axis)
+    return delivered("take", kernels.take(x, at, axis=axis), out)
+
+
+def wrapped(call, indices, n, mode, axis=0):
+    """Integer indices of an axis of extent n as an Array of 0 <= i < n; `mode` is that of `take`."""
+    if mode not in ("raise", "clip", "wrap"):
+        raise ArgumentError(f"{call}: mode must be 'raise', 'clip' or 'wrap', not {mode!r}")
+    indices = _integers(indices, call)
     if mode == "raise" or n == 0:
-        at = _index_array(in_range("take", indices, n, axis))
-    elif mode == "clip":
-        at = selection.clip(indices, 0, n - 1)
-    elif mode == "wrap":
-        at = indices % n
-    else:
-        raise ArgumentError(f"take: mode must be 'raise', 'clip' or 'wrap', not {mode!r}")
-    return kernels.take(x, at, axis=axis)
+        return _index_array(in_range(call, indices, n, axis))
+    return selection.clip(indices, 0, n - 1) if mode == "clip" else indices % n
 
 
-def take_along_axis(x, indices, axis=-1):
-    """Elements along an axis at indices that have a row for each row of `x`, as `argsort` gives them."""
-    x, indices, axis = _along("take_along_axis", x, indices, axis)
+def take_along_axis(arr, indices, axis=-1):
+    """Elements along an axis at indices that have a row for each row of `arr`, as `argsort` gives them."""
+    x, indices, axis = _along("take_along_axis", arr, indices, axis)
     flat, at = _flattened(x, indices, axis)
     return kernels.take(flat, at, axis=0)
 
 
-def put_along_axis(x, indices, values, axis=-1):
-    """`x` with `values` written along an axis at indices that have a row for each row of `x`; a new Array."""
-    x, indices, axis = _along("put_along_axis", x, indices, axis)
+def put_along_axis(arr, indices, values, axis=-1):
+    """Write `values` along an axis of the Array `arr`, at indices that have a row for each row of it; returns None."""
+    x, indices, axis = _along("put_along_axis", arr, indices, axis)
     flat, at = _flattened(x, indices, axis)
     v = _fitted("put_along_axis", cast(as_array(values, "put_along_axis", "values"), x.dtype), at.shape, x)
-    return reshape(kernels.put(flat, at, v, axis=0), x.shape)
+    assign("put_along_axis", arr, reshape(kernels.put(flat, at, v, axis=0), arr.shape))
 
 
 def _along(call, x, indices, axis):
@@ -471,12 +486,12 @@ def _flattened(x, indices, axis):
     return ravel(x), flat
 
 
-def argsort(x, axis=-1, *, descending=False, stable=True):
-    """Indices that sort `x` along an axis (None: flattened), equal elements in their order, nan last.
+def argsort(a, axis=-1, kind=None, order=None, *, stable=True, descending=False):
+    """Indices that sort `a` along an axis (None: flattened), equal elements in their order, nan last.
 
-    With `descending` nan comes first.
+    With `descending` nan comes first.  Every `kind` is stable; arrays have no fields that `order` could name.
     """
-    x = as_array(x, "argsort")
+    x = _sortable("argsort", a, kind, order)
     if axis is None or x.ndim == 0:
         x, axis = ravel(x), -1
     axis = shapes.axis("argsort", axis, x.ndim)
@@ -485,17 +500,25 @@ def argsort(x, axis=-1, *, descending=False, stable=True):
     return (x.shape[axis] - 1) - flip(sorting.argsort(flip(x, axis), axis=axis), axis)
 
 
-def sort(x, axis=-1, *, descending=False, stable=True):
-    """`x` sorted along an axis (None: flattened), nan last; gradients go back to where elements came from."""
-    x = as_array(x, "sort")
+def sort(a, axis=-1, kind=None, order=None, *, stable=True, descending=False):
+    """`a` sorted along an axis (None: flattened), nan last; gradients go back to where elements came from."""
+    x = _sortable("sort", a, kind, order)
     if x.ndim == 0 and axis is not None:
         shapes.axis("sort", axis, 0)
     if axis is None:
         x, axis = ravel(x), -1
     axis = shapes.axis("sort", axis, x.ndim)
-    order = sorting.argsort(x, axis=axis)
-    y = kernels.take(*_flattened(x, order, axis), axis=0)
+    at = sorting.argsort(x, axis=axis)
+    y = kernels.take(*_flattened(x, at, axis), axis=0)
     return flip(y, axis) if descending else y
+
+
+def _sortable(call, a, kind, order):
+    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
+        raise ArgumentError(f"{call}: kind must be 'quicksort', 'mergesort', 'heapsort' or 'stable', not {kind!r}")
+    if order is not None:
+        raise ArgumentError(f"{call}: order names fields, and Arrays have none; got {order!r}")
+    return as_array(a, call, "a")
 
 
 def segment_sum(data, ids, n):
@@ -535,36 +558,36 @@ def segment_sum(data, ids, n):
     return kernels.scatter_add(start, _index_array(in_range("segment_sum", ids, n, 0)), data, axis=0)
 
 
-def nonzero(x):
-    """Indices of the elements that are not zero, one Array per axis.  Computes the value of `x` now."""
-    x = as_array(x, "nonzero")
-    return tuple(leaf(i) for i in numpy.nonzero(concrete(x, "nonzero", "x")))
+def nonzero(a):
+    """Indices of the elements that are not zero, one Array per axis.  Computes the value of `a` now."""
+    x = as_array(a, "nonzero", "a")
+    return tuple(leaf(i) for i in numpy.nonzero(concrete(x, "nonzero", "a")))
 
 
-def flatnonzero(x):
-    """Indices of the elements of the flattened array that are not zero.  Computes the value of `x` now."""
-    return nonzero(ravel(x))[0]
+def flatnonzero(a):
+    """Indices of the elements of the flattened array that are not zero.  Computes the value of `a` now."""
+    return nonzero(ravel(a))[0]
 
 
-def searchsorted(x, values, side="left", sorter=None):
-    """Places in the sorted 1-d array `x` before which (``"right"``: behind equals of which) `values` belong.
+def searchsorted(a, v, side="left", sorter=None):
+    """Places in the sorted 1-d array `a` before which (``"right"``: behind equals of which) the values `v` belong.
 
     Parameters
     ----------
-    x : array_like
-        1-d and ascending, nan last; with `sorter`, that is so of ``x[sorter]``.
-    values : array_like
+    a : array_like
+        1-d and ascending, nan last; with `sorter`, that is so of ``a[sorter]``.
+    v : array_like
     side : {"left", "right"}
     sorter : array_like of int, optional
 
     Returns
     -------
     Array
-        int64 of the shape of `values`, each found by bisection.
+        int64 of the shape of `v`, each found by bisection.
     """
-    x, values = as_array(x, "searchsorted"), as_array(values, "searchsorted", "values")
+    x, values = as_array(a, "searchsorted", "a"), as_array(v, "searchsorted", "v")
     if x.ndim != 1:
-        raise ShapeError(f"searchsorted: x must have 1 dimension; {describe(x, 'x')}")
+        raise ShapeError(f"searchsorted: a must have 1 dimension; {describe(x, 'a')}")
     if side not in ("left", "right"):
         raise ArgumentError(f"searchsorted: side must be 'left' or 'right', not {side!r}")
     if sorter is not None:

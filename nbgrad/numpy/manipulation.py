@@ -51,7 +51,7 @@ def reshape(x, shape, *more, order="C", copy=None):
     new = shapes.reshape("reshape", x.shape, wanted)
     if _fortran(order, "reshape"):
         return transpose(reshape(transpose(x), new[::-1]))
-    return x if new == x.shape else views.reshape(x, shape=new)
+    return x.copy() if new == x.shape else views.reshape(x, shape=new)
 
 
 def _fortran(order, call):
@@ -79,7 +79,7 @@ def transpose(x, axes=None, *more):
         raise ShapeError(
             f"transpose: axes {tuple(axes)} are not a permutation of the {x.ndim} axes of x; {describe(x, 'x')}"
         )
-    return x if order == tuple(range(x.ndim)) else views.transpose(x, axes=order)
+    return x.copy() if order == tuple(range(x.ndim)) else views.transpose(x, axes=order)
 
 
 def permute_dims(x, axes=None):
@@ -152,7 +152,7 @@ def squeeze(x, axis=None):
 def broadcast_to(x, shape):
     """`x` repeated along new axes and along axes of extent 1."""
     x, shape = as_array(x, "broadcast_to"), as_shape(shape, "broadcast_to")
-    return x if x.shape == shape else views.broadcast_to(x, shape=shape)
+    return x.copy() if x.shape == shape else views.broadcast_to(x, shape=shape)
 
 
 def broadcast_shapes(*args):
@@ -180,7 +180,7 @@ def part(x, axis, start, stop, step=1):
 def sliced(x, triples):
     """A slice by a dict from axis to (start, step, count); other axes whole."""
     spec = tuple(triples.get(i, (0, 1, n)) for i, n in enumerate(x.shape))
-    return x if all(t == (0, 1, n) for t, n in zip(spec, x.shape, strict=True)) else views.slice_(x, spec=spec)
+    return x.copy() if all(t == (0, 1, n) for t, n in zip(spec, x.shape, strict=True)) else views.slice_(x, spec=spec)
 
 
 def flip(x, axis=None):
@@ -203,7 +203,7 @@ def rot90(x, k=1, axes=(0, 1)):
     """Turned by k quarter turns from the first of `axes` towards the second."""
     x, k = as_array(x, "rot90"), k % 4
     if k == 0:
-        return x
+        return x.copy()
     if k == 2:
         return flip(x, axes)
     return swapaxes(flip(x, axes[1]), *axes) if k == 1 else flip(swapaxes(x, *axes), axes[1])
@@ -227,7 +227,7 @@ def roll(x, shift, axis=None):
         k = as_integer(move, "roll", "shift") % n if n else 0
         if k:
             x = views.concatenate(part(x, a, n - k, n), part(x, a, 0, n - k), axis=a)
-    return x
+    return x.copy()
 
 
 def _total(shift):
@@ -275,7 +275,7 @@ def _join(call, arrays, axis, dtype=None):
                 f"all axes but axis {axis} must agree\n"
                 f"    {describe(first, 'arrays[0]')}\n    {describe(x, f'arrays[{i}]')}"
             )
-    return first if len(arrays) == 1 else views.concatenate(*arrays, axis=axis)
+    return first.copy() if len(arrays) == 1 else views.concatenate(*arrays, axis=axis)
 
 
 def stack(arrays, axis=0, dtype=None):
@@ -426,7 +426,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
     if mode == "constant":
         shape = tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True))
         if shape == x.shape:
-            return x
+            return x.copy()
         spec = tuple((before, 1, n) for n, (before, _) in zip(x.shape, widths, strict=True))
         if type(constant_values) in (int, float, bool) and constant_values == 0:
             return views.embed(x, shape=shape, spec=spec)
@@ -442,7 +442,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
         if before or after:
             sources = numpy.pad(numpy.arange(x.shape[axis]), (before, after), mode=mode)
             x = take(x, leaf(sources), axis=axis)
-    return x
+    return x.copy()
 
 
 def tile(x, reps):

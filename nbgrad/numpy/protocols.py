@@ -1,192 +1,216 @@
 """NumPy's protocols: what ``numpy.sin(x)`` and ``numpy.concatenate([x, y])`` mean for Arrays.
 
-A name listed here is the name of both the NumPy function and ours.
+Nothing is listed here: a public name of ours that NumPy has as well means the same thing, whichever module it is in.
 """
 
 import difflib
-import functools
+import importlib
+import importlib.util
 import inspect
+import sys
 
 import numpy
 
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
+from nbgrad.numpy import ufuncs
+from nbgrad.numpy._out import delivered
 
-UFUNCS = (
-    "absolute", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "bitwise_and",
-    "bitwise_count", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "conjugate", "copysign", "cos", "cosh", "deg2rad",
-    "degrees", "divide", "divmod", "equal", "exp", "exp2", "expm1", "fabs", "float_power", "floor", "floor_divide",
-    "fmax", "fmin", "fmod", "frexp", "gcd", "greater", "greater_equal", "heaviside", "hypot", "invert", "isfinite",
-    "isinf", "isnan", "lcm", "ldexp", "left_shift", "less", "less_equal", "log", "log10", "log1p", "log2",
-    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "matvec",
-    "maximum", "minimum", "modf", "multiply", "negative", "nextafter", "not_equal", "positive", "power", "rad2deg",
-    "radians", "reciprocal", "remainder", "right_shift", "rint", "sign", "signbit", "sin", "sinh", "spacing", "sqrt",
-    "square", "subtract", "tan", "tanh", "trunc", "vecdot", "vecmat",
-)  # fmt: skip
+#: Our modules, and those whose functions are found in them.
+MODULES = (
+    ("nbgrad.numpy", "numpy"),
+    ("nbgrad.numpy.linalg", "numpy.linalg"),
+    ("nbgrad.numpy.fft", "numpy.fft"),
+    ("nbgrad.scipy.special", "scipy.special"),
+)
+METHODS = {"reduce": ufuncs.reduce, "accumulate": ufuncs.accumulate, "reduceat": ufuncs.reduceat,
+           "outer": ufuncs.outer, "at": ufuncs.at}  # fmt: skip
 
-FUNCTIONS = (
-    "all", "allclose", "amax", "amin", "any", "append", "apply_along_axis", "apply_over_axes", "argmax", "argmin",
-    "argpartition", "argsort", "argwhere", "around", "array_equal", "array_equiv", "array_split", "asanyarray",
-    "asarray_chkfinite", "asfortranarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett",
-    "bincount", "blackman", "block", "broadcast_arrays", "broadcast_to", "choose", "clip", "column_stack",
-    "common_type", "compress", "concatenate", "convolve", "copy", "copyto", "corrcoef", "correlate", "count_nonzero",
-    "cov", "cross", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "delete", "diag", "diag_indices",
-    "diag_indices_from", "diagflat", "diagonal", "diff", "digitize", "dot", "dsplit", "dstack", "ediff1d", "einsum",
-    "einsum_path", "empty_like", "expand_dims", "extract", "fill_diagonal", "fix", "flatnonzero", "flip", "fliplr",
-    "flipud", "frombuffer", "fromfunction", "fromiter", "fromstring", "full_like", "geomspace", "gradient", "hamming",
-    "hanning", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd", "hsplit", "hstack", "i0", "imag",
-    "indices", "inner", "insert", "interp", "intersect1d", "isclose", "iscomplex", "iscomplexobj", "isfortran",
-    "isin", "isneginf", "isposinf", "isreal", "isrealobj", "isscalar", "issubdtype", "iterable", "ix_", "kaiser",
-    "kron", "lexsort", "linspace", "logspace", "mask_indices", "matrix_transpose", "max", "mean", "median",
-    "meshgrid", "min", "min_scalar_type", "mintypecode", "moveaxis", "nan_to_num", "nanargmax", "nanargmin",
-    "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile",
-    "nanstd", "nansum", "nanvar", "ndim", "nonzero", "ones_like", "outer", "packbits", "pad", "partition",
-    "percentile", "permute_dims", "piecewise", "place", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint",
-    "polymul", "polysub", "polyval", "prod", "promote_types", "ptp", "put", "put_along_axis", "putmask", "quantile",
-    "ravel", "ravel_multi_index", "real", "real_if_close", "repeat", "require", "reshape", "resize", "roll",
-    "rollaxis", "roots", "rot90", "round", "row_stack", "searchsorted", "select", "setdiff1d", "setxor1d", "shape",
-    "sinc", "size", "sort", "sort_complex", "split", "squeeze", "stack", "std", "sum", "swapaxes", "take",
-    "take_along_axis", "tensordot", "tile", "trace", "transpose", "trapezoid", "tril", "tril_indices",
-    "tril_indices_from", "trim_zeros", "triu", "triu_indices", "triu_indices_from", "typename", "union1d", "unique",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index", "unstack",
-    "unwrap", "vander", "var", "vdot", "vsplit", "vstack", "where", "zeros_like",
-)  # fmt: skip
+#: Our function under each ufunc, and how to call ours under each other function of NumPy's; filled at the first use.
+calls, functions = {}, {}
+_seen = set()
 
-#: What changes its first argument in NumPy: ours returns a new Array, which the handle is bound to.
-IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "putmask")
-#: Modules of NumPy whose functions are reached in the same way: by the public names of ours.
-SUBMODULES = ("linalg", "fft")
 
-#: What `ufunc.reduce` and `ufunc.accumulate` are here.
-REDUCE = {
-    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
-}  # fmt: skip
-ACCUMULATE = {"add": "cumsum", "multiply": "cumprod"}
+def tables():
+    """Fill the tables from the modules that are there by now; whether there was anything to add."""
+    added = False
+    for ours, theirs in MODULES:
+        if ours in _seen or theirs not in sys.modules:
+            continue
+        _seen.add(ours)
+        if not _exists(ours):
+            continue
+        added = True
+        module, numpys = importlib.import_module(ours), sys.modules[theirs]
+        for name in getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]:
+            function, their = getattr(module, name, None), getattr(numpys, name, None)
+            first = name == getattr(their, "__name__", None)  # its own name goes before other names for it
+            if isinstance(their, numpy.ufunc):
+                table, made = calls, function
+            elif hasattr(their, "_implementation") and callable(function):  # it asks for __array_function__
+                table, made = functions, _Call(their, function, f"{theirs}.{name}", f"{ours}.{name}")
+            else:
+                continue
+            if first or their not in table:
+                table[their] = made
+    return added
+
+
+def _exists(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def array_ufunc(ufunc, method, inputs, kwargs):
-    """The result of a NumPy ufunc (or its reduce, accumulate, outer) on Arrays."""
-    if not kwargs and method == "__call__":
-        function = _calls().get(ufunc)
-        if function is not None:  # the fast path
-            return function(*inputs)
-    import nbgrad.numpy
-
-    name, kwargs = ufunc.__name__, dict(kwargs)
-    _refuse(f"numpy.{name}", kwargs)
-    if _ufuncs().get(name) is not ufunc:
-        raise _unsupported(f"numpy.{name}", name, _ufuncs())
-    function = getattr(nbgrad.numpy, name)
-    for word in ("casting", "order", "subok", "signature"):
-        kwargs.pop(word, None)
-    dtype = kwargs.pop("dtype", None)
+    """The result of a NumPy ufunc, or of one of its methods, on Arrays."""
+    function = calls.get(ufunc)
+    if function is None:
+        function = calls.get(ufunc) if tables() else None
+        if function is None:
+            raise _unsupported(f"{_module_of(ufunc)}.{ufunc.__name__}", ufunc.__name__, calls)
     if method == "__call__":
-        if dtype is not None:
-            inputs = [nbgrad.numpy.asarray(x, dtype) for x in inputs]
-        return function(*inputs, **kwargs)
-    if method == "reduce" and name in REDUCE:
-        if dtype is not None and name in ("add", "multiply"):
-            kwargs["dtype"] = dtype
-        if kwargs.pop("initial", None) is not None:
-            raise TypeError(f"numpy.{name}.reduce: initial= is not supported on Arrays; combine it with the result")
-        x, *rest = inputs
-        axis = kwargs.pop("axis", rest[0] if rest else 0)
-        return getattr(nbgrad.numpy, REDUCE[name])(x, axis, **kwargs)
-    if method == "accumulate" and name in ACCUMULATE:
-        x, *rest = inputs
-        return getattr(nbgrad.numpy, ACCUMULATE[name])(x, kwargs.get("axis", rest[0] if rest else 0), dtype)
-    if method == "outer" and len(inputs) == 2:
-        a, b = (nbgrad.numpy.asarray(x) for x in inputs)
-        return function(nbgrad.numpy.reshape(a, a.shape + (1,) * b.ndim), b)
-    advice = {
-        "at": "x = ng.numpy.add_at(x, index, v), or x[index] = v, change a copy",
-        "reduceat": "ng.numpy.segment_sum(data, ids, n) sums segments",
-    }.get(method, "write it with the functions of ng.numpy")
-    raise TypeError(f"numpy.{name}.{method}: not supported on Arrays; {advice}")
+        return ufuncs.call(ufunc, function, *inputs, **kwargs) if kwargs else function(*inputs)
+    if "out" in kwargs and isinstance(kwargs["out"], tuple):
+        kwargs["out"] = kwargs["out"][0] if method != "outer" else kwargs["out"]
+    return METHODS[method](ufunc, function, *inputs, **kwargs)
 
 
 def array_function(func, args, kwargs):
     """The result of a NumPy function on Arrays."""
-
-    name, kwargs = func.__name__, dict(kwargs)
-    path = f"{getattr(func, '__module__', None) or 'numpy'}.{name}"
-    target = _functions().get(func)
-    if target is None:
-        raise _unsupported(path, name, {f.__name__: f for f in _functions()})
-    where = kwargs.pop("where", True) if "where" in inspect.signature(target).parameters else True
-    _refuse(path, kwargs)
-    if where is not True and where is not numpy._NoValue:
-        kwargs["where"] = where
-    if not args and kwargs:  # the first argument by NumPy's name for it
-        first = next(iter(inspect.signature(func).parameters))
-        if first in kwargs:
-            args = (kwargs.pop(first),)
-    try:
-        inspect.signature(target).bind(*args, **kwargs)
-    except TypeError as error:
-        raise ArgumentError(f"{path}: on Arrays this is ng.numpy.{target.__name__}, where {error}") from None
-    result = target(*args, **kwargs)
-    if name not in IN_PLACE:
-        return result
-    if not isinstance(args[0], Array):
-        raise TypeError(
-            f"{path}: a NumPy array cannot hold what is in an Array, whose values are computed later; make the first "
-            "argument an Array, as in a = ng.asarray(a)"
-        )
-    args[0][...] = result
-    return None
+    found = functions.get(func)
+    if found is None:
+        found = functions.get(func) if tables() else None
+        if found is None:
+            name = func.__name__
+            raise _unsupported(f"{_module_of(func)}.{name}", name, functions)
+    if not kwargs and len(args) <= found.plain:  # the fast path
+        return found.target(*args)
+    return found(args, kwargs)
 
 
-def _refuse(call, kwargs):
-    """Errors for the keywords that have no meaning for lazy values; their defaults are dropped."""
-    out = kwargs.pop("out", None)
-    if out is not None and any(o is not None for o in (out if isinstance(out, tuple) else (out,))):
-        raise TypeError(
-            f"{call}: out= is not supported on Arrays, whose values are computed later; use the result. "
-            "An in-place operator on a NumPy array, as in `a += x`, means out= too: write `a = a + x`"
-        )
-    where = kwargs.pop("where", True)
-    if where is not True and where is not numpy._NoValue:
-        raise TypeError(f"{call}: where= is not supported on Arrays; use ng.numpy.where(condition, result, other)")
-    for word in [w for w, value in kwargs.items() if value is numpy._NoValue]:
-        del kwargs[word]
+def _module_of(func):
+    return getattr(func, "__module__", None) or ("numpy" if hasattr(numpy, func.__name__) else "scipy.special")
+
+
+#: Keywords that decide about memory or the way to a result, and which of their values change nothing here.
+NEUTRAL = {
+    "order": ("C", "K", "A", "F", None),
+    "subok": (True, False),
+    "casting": ("same_kind", "unsafe"),
+    "like": (None,),
+    "copy": (True, False, None),
+    "kind": (None, "stable", "quicksort", "mergesort", "heapsort"),
+    "stable": (True, False, None),
+    "optimize": (True, False, "greedy", "optimal"),
+    "device": (None, "cpu"),
+    "sorter": (None,),
+}
+
+
+class _Call:
+    """How NumPy's call of a function becomes a call of ours.
+
+    Attributes
+    ----------
+    target : callable
+    plain : int
+        How many positional arguments mean the same on both sides.
+    names : dict
+        Our name for each parameter of NumPy's that we have.
+    """
+
+    def __init__(self, func, function, path, ours):
+        self.path, self.ours = path, ours
+        self.target = _of_dtypes(function) if function is func else function
+        self.signature = inspect.signature(self.target)
+        try:
+            self.theirs, own = _parameters(func), _parameters(function)
+        except (TypeError, ValueError):  # a function in C without a signature
+            self.theirs, own = {}, _parameters(function)
+        self.names, self.own = {}, own
+        by_position = [p.name for p in own.values() if p.kind in _POSITIONAL]
+        self.plain, same = 0, True
+        for i, (name, p) in enumerate(self.theirs.items()):
+            if p.kind is p.VAR_POSITIONAL:
+                self.plain = numpy.inf if same else self.plain
+                break
+            if p.kind is p.VAR_KEYWORD:
+                continue
+            mine = by_position[i] if i < len(by_position) else None
+            if name in own:
+                self.names[name] = name
+            elif p.kind in _POSITIONAL and mine is not None and mine not in self.theirs:
+                self.names[name] = mine
+            same = same and p.kind in _POSITIONAL and self.names.get(name) == mine is not None
+            self.plain += same
+        if not self.theirs:
+            self.plain = numpy.inf
+
+    def __call__(self, args, kwargs):
+        named, out = {}, None
+        if len(args) > self.plain:
+            args, kwargs = self._by_name(args, kwargs)
+        for name, value in kwargs.items():
+            if value is numpy._NoValue:
+                continue
+            mine = self.names.get(name, name if name in self.own or name not in self.theirs else None)
+            if mine is not None:
+                named[mine] = value
+            elif name == "out":
+                out = value
+            elif not _neutral(name, value):
+                raise ArgumentError(
+                    f"{self.path}: on Arrays this is ng{self.ours[6:]}, where {name}={value!r} has no meaning; "
+                    f"leave {name} out"
+                )
+        if not args and named:  # the first argument by its name
+            first = next(iter(self.own))
+            args = (named.pop(first),) if first in named else ()
+        try:
+            self.signature.bind(*args, **named)
+        except TypeError as error:
+            raise ArgumentError(f"{self.path}: on Arrays this is ng{self.ours[6:]}, where {error}") from None
+        return delivered(self.path, self.target(*args, **named), out)
+
+    def _by_name(self, args, kwargs):
+        """The positional arguments that are in another place in ours by their names."""
+        names = [n for n, p in self.theirs.items() if p.kind in _POSITIONAL]
+        if len(args) > len(names):
+            raise ArgumentError(f"{self.path}: takes {len(names)} positional arguments, got {len(args)}")
+        rest = dict(zip(names[self.plain : len(args)], args[self.plain :], strict=True))
+        return args[: self.plain], {**rest, **kwargs}
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _parameters(function):
+    return dict(inspect.signature(function).parameters)
+
+
+def _neutral(name, value):
+    return any(value is v or (isinstance(v, str) and value == v) for v in NEUTRAL.get(name, ()))
+
+
+def _of_dtypes(function):
+    """A function of dtypes that is NumPy's own, with the dtypes of Arrays in their place."""
+
+    def call(*args, **kwargs):
+        return function(*[a.dtype if isinstance(a, Array) else a for a in args], **kwargs)
+
+    return call
 
 
 def _unsupported(path, name, known):
     import nbgrad.numpy
 
-    close = [n for n in difflib.get_close_matches(name, [*known, *nbgrad.numpy.__all__], 3, 0.6) if n != name]
+    names = dict.fromkeys([*(f.__name__ for f in known), *nbgrad.numpy.__all__])
+    close = [n for n in difflib.get_close_matches(name, names, 3, 0.6) if n != name]
     listed = ", ".join("ng.numpy." + n for n in dict.fromkeys(close))
     nearest = f"nearest are {listed}" if close else "write it with functions of ng.numpy"
-    return TypeError(
+    return ArgumentError(
         f"{path}: not supported on Arrays, so that it has no gradient; {nearest}. "
         f"Where no gradient is needed, give it a NumPy array: {path}(x.numpy())"
     )
-
-
-@functools.cache
-def _ufuncs():
-    return {getattr(numpy, name).__name__: getattr(numpy, name) for name in UFUNCS if hasattr(numpy, name)}
-
-
-@functools.cache
-def _calls():
-    """Our function under each NumPy ufunc."""
-    import nbgrad.numpy
-
-    return {ufunc: getattr(nbgrad.numpy, name) for name, ufunc in _ufuncs().items() if hasattr(nbgrad.numpy, name)}
-
-
-@functools.cache
-def _functions():
-    """Our function under each NumPy function."""
-    import nbgrad.numpy
-
-    table = {}
-    for name in FUNCTIONS:
-        if hasattr(numpy, name) and hasattr(nbgrad.numpy, name):
-            table[getattr(numpy, name)] = getattr(nbgrad.numpy, name)
-    for module in SUBMODULES:
-        theirs, ours = getattr(numpy, module), getattr(nbgrad.numpy, module)
-        table.update({getattr(theirs, name): getattr(ours, name) for name in ours.__all__ if hasattr(theirs, name)})
-    return table

@@ -1,8 +1,4 @@
-"""Choosing among arrays and among the elements of one.
-
-Where NumPy changes its argument (put, place, putmask, fill_diagonal), a new Array is returned here and the argument is
-left alone.
-"""
+"""Choosing among arrays and among the elements of one."""
 
 import numpy
 
@@ -16,8 +12,8 @@ from nbgrad.numpy.indexing import concrete, in_range, take, take_along_axis
 from nbgrad.numpy.manipulation import broadcast_arrays, broadcast_to, concatenate, ravel, reshape, stack
 
 __all__ = [
-    "argwhere", "choose", "compress", "copyto", "delete", "extract", "fill_diagonal", "insert", "piecewise", "place",
-    "put", "putmask", "select", "trim_zeros",
+    "argwhere", "choose", "compress", "delete", "extract", "insert", "piecewise", "select",
+    "trim_zeros",
 ]  # fmt: skip
 
 
@@ -298,92 +294,3 @@ def cycled(values, n):
     if values.size == 1:
         return broadcast_to(values, (n,))
     return kernels.take(values, leaf(numpy.arange(n) % max(values.size, 1)), axis=0)
-
-
-def _values(x, values, call, name, n):
-    """What is written to n places: cast to the dtype of `x`, and repeated if it is shorter."""
-    values = cast(as_array(values, call, name), x.dtype)
-    if n and not values.size:
-        raise ShapeError(f"{call}: {name} is empty, and there are {n} places to fill")
-    return cycled(values, n)
-
-
-def put(x, ind, v, mode="raise"):
-    """A new Array: `x` with the values `v` at indices of the flattened array; `v` is repeated if it is shorter.
-
-    Examples
-    --------
-    >>> import nbgrad.numpy as np
-    >>> np.put(np.zeros(4), [0, 2], [5.0, 6.0])
-    Array([5., 0., 6., 0.], shape=(4,), dtype=float64, device=cpu)
-    """
-    x, ind = as_array(x, "put"), ravel(as_indices(ind, "put", "ind"))
-    if ind.dtype.kind not in "iu" and ind.size:
-        raise IndexError(f"put: ind must be integers; {describe(ind, 'ind')}")
-    at = within("put", cast(ind, dtypes.INT64), x.size, mode)
-    return reshape(kernels.put(ravel(x), at, _values(x, v, "put", "v", at.size), axis=0), x.shape)
-
-
-def place(x, mask, vals):
-    """A new Array: `x` with `vals`, one after another, where the mask holds.  Computes the mask now."""
-    x, mask = as_array(x, "place"), as_array(mask, "place", "mask")
-    if mask.size != x.size:
-        raise ShapeError(
-            f"place: the mask must have as many elements as x\n    {describe(x, 'x')}\n    {describe(mask, 'mask')}"
-        )
-    at = leaf(_true_places("place", mask, "mask"))
-    return reshape(kernels.put(ravel(x), at, _values(x, vals, "place", "vals", at.size), axis=0), x.shape)
-
-
-def putmask(x, mask, values):
-    """A new Array: `x` with the elements of `values` at the same places of the flattened array where the mask holds."""
-    x, mask = as_array(x, "putmask"), as_array(mask, "putmask", "mask")
-    if mask.size != x.size:
-        raise ShapeError(
-            f"putmask: the mask must have as many elements as x\n    {describe(x, 'x')}\n    {describe(mask, 'mask')}"
-        )
-    values = reshape(_values(x, values, "putmask", "values", x.size), x.shape)
-    return selection.where(reshape(mask, x.shape), values, x)
-
-
-def copyto(x, src, casting="same_kind", where=True):
-    """A new Array: `x` with the values of `src`, which broadcasts to it, where `where` holds.
-
-    Raises
-    ------
-    DtypeError
-        When NumPy's rule `casting` forbids the cast.
-    """
-    x = as_array(x, "copyto")
-    weak = dtypes.WEAK.get(type(src))
-    src = as_array(src, "copyto", "src")
-    if not (numpy.can_cast(src.dtype, x.dtype, casting) or (weak and dtypes.promote([x.dtype, weak]) == x.dtype)):
-        raise DtypeError(f"copyto: {src.dtype} does not go into {x.dtype} by the rule {casting!r}; cast src")
-    y = broadcast_to(cast(src, x.dtype), x.shape)
-    return y if where is True else selection.where(broadcast_to(as_array(where, "copyto", "where"), x.shape), y, x)
-
-
-def fill_diagonal(x, val, wrap=False):
-    """A new Array: `x` with `val` on its main diagonal; with `wrap` the diagonal of a tall matrix starts again.
-
-    Raises
-    ------
-    ShapeError
-        When `x` has fewer than 2 dimensions, or more and different extents.
-
-    Examples
-    --------
-    >>> import nbgrad.numpy as np
-    >>> np.fill_diagonal(np.zeros((2, 2)), 3.0)
-    Array([[3., 0.],
-           [0., 3.]], shape=(2, 2), dtype=float64, device=cpu)
-    """
-    x = as_array(x, "fill_diagonal")
-    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
-        raise ShapeError(
-            f"fill_diagonal: x must be a matrix, or have equal extents in more dimensions\n    {describe(x, 'x')}"
-        )
-    step = sum(shapes.contiguous_strides(x.shape))
-    end = x.size if wrap or x.ndim > 2 else min(x.size, x.shape[1] ** 2)
-    at = numpy.arange(0, end, step)
-    return reshape(kernels.put(ravel(x), leaf(at), _values(x, val, "fill_diagonal", "val", len(at)), axis=0), x.shape)

@@ -26,6 +26,11 @@ def sici(x):
     return integrals.sine_integral(x), integrals.cosine_integral(x)
 
 
+def spherical_jn(n, z):
+    """The spherical Bessel function of the first kind of order `n`, integers; no derivative by `n`."""
+    return integrals.spherical_jn(n, z)
+
+
 def spence(z):
     """The integral of log(t) / (1 - t) from 1 to z, for z >= 0."""
     return integrals.spence(z)

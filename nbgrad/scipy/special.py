@@ -7,15 +7,18 @@ Arguments are real, and broadcast.
 
 import math
 
+import numpy
+
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
-from nbgrad.kernels import exponential, incomplete, integrals, normal, selection, special
+from nbgrad.kernels import exponential, incomplete, integrals, normal, roots, selection, special
 from nbgrad.kernels import gamma as gammas
 from nbgrad.kernels import zeta as zetas
 from nbgrad.numpy import elementwise as names
 from nbgrad.numpy import reductions
 from nbgrad.numpy._arguments import as_array, as_integer, cast, promoted
+from nbgrad.numpy.creation import ones_like
 from nbgrad.numpy.elementwise import erf, erfc, expit, logit, sinc
 from nbgrad.scipy._bessel import (
     i0,
@@ -52,6 +55,7 @@ from nbgrad.scipy._integrals import (
     lambertw,
     sici,
     spence,
+    spherical_jn,
 )  # fmt: skip
 
 __all__ = [
@@ -62,7 +66,7 @@ __all__ = [
     "inv_boxcox", "inv_boxcox1p", "iv", "ive", "j0", "j1", "jn", "jv", "k0", "k0e", "k1", "k1e", "kl_div", "kn",
     "kv", "kve", "lambertw", "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "rgamma", "sici", "sinc", "softmax",
-    "spence", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
+    "spence", "spherical_jn", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
 ]  # fmt: skip
 
 where = selection.where
@@ -70,8 +74,6 @@ where = selection.where
 
 def _floating(call, **given):
     """Arguments as Arrays of one floating dtype; numbers stay weak where an array is among them."""
-    if not any(isinstance(x, Array) for x in given.values()):
-        given = {name: as_array(x, call, name) for name, x in given.items()}
     arrays = [as_array(x, call, n) for n, x in given.items() if type(x) not in dtypes.WEAK]
     dtype = dtypes.promote([x.dtype for x in arrays] + [dtypes.WEAK[type(x)] for x in given.values()
                                                         if type(x) in dtypes.WEAK])  # fmt: skip
@@ -79,11 +81,6 @@ def _floating(call, **given):
     made = [Array(graph.scalar(x, dtype)) if type(x) in dtypes.WEAK else cast(as_array(x, call, n), dtype)
             for n, x in given.items()]  # fmt: skip
     return made if len(made) > 1 else made[0]
-
-
-def _unlogged(x):
-    """x log(x), 0 at 0, with the derivative of x log(1) there."""
-    return x * exponential.log(where(x == 0, 1.0, x))
 
 
 # ---------------------------------------------------------------- gamma functions
@@ -95,10 +92,17 @@ def gamma(x):
 
 
 def rgamma(x):
-    """1 / gamma(x), 0 at the poles."""
+    """1 / gamma(x), 0 at the poles, where it has derivatives too."""
     x = _floating("rgamma", x=x)
-    pole = (x <= 0) & (names.floor(x) == x)
-    return where(pole, 0.0, 1.0 / gammas.gamma(where(pole, 1.0, x)))
+    left, large = x < 0.5, x > 150.0
+    # of the smaller half by reflection, which knows no poles; gamma itself overflows before 1 / gamma underflows
+    low = where(left, x, 0.25)
+    whole = names.rint(low)
+    odd = whole - 2.0 * names.floor(0.5 * whole)
+    sine = names.sin(math.pi * (low - whole)) * (1.0 - 2.0 * odd)
+    mirrored = where((low < -150.0) & (low == whole), 0.0, gammas.gamma(1.0 - low) * (sine / math.pi))
+    small = exponential.exp(-special.lgamma(where(large, x, 150.0)))
+    return where(left, mirrored, where(large, small, 1.0 / gammas.gamma(where(left | large, 1.0, x))))
 
 
 def gammaln(x):
@@ -124,9 +128,10 @@ def gammasgn(x):
     x = _floating("gammasgn", x=x)
     below = names.floor(x)
     even = names.floor(below / 2) * 2 == below
-    sign = where((x > 0) | even, 1.0, -1.0)
+    one = ones_like(x)
+    sign = where((x > 0) | even, one, -one)
     return where(
-        names.isnan(x), x, where((x < 0) & (below == x), math.nan, where(x == 0, names.copysign(1.0, x), sign))
+        names.isnan(x), x, where((x < 0) & (below == x), math.nan, where(x == 0, names.copysign(one, x), sign))
     )
 
 
@@ -179,11 +184,13 @@ def binom(n, k):
     return integrals.binom(n, k)
 
 
-def comb(N, k, *, repetition=False):
-    """The number of ways to take k of N things; 0 where there is none; `repetition` takes things again."""
+def comb(N, k, *, exact=False, repetition=False):
+    """The number of ways to take k of N things, 0 where there is none; `repetition` takes things again."""
+    if exact:
+        raise ArgumentError("comb: exact=True needs Python's integers; take math.comb, or leave exact out")
     N, k = _floating("comb", N=N, k=k)
     if repetition:
-        N = N + k - 1.0
+        return where((k == 0) & (N >= 0), 1.0, integrals.binom(N + k - 1.0, k))
     none = (k > N) | (N < 0) | (k < 0)
     return where(none, 0.0, integrals.binom(where(none, 1.0, N), where(none, 0.0, k)))
 
@@ -346,7 +353,11 @@ def xlog1py(x, y):
 def entr(x):
     """-x log(x), 0 at 0, -inf below."""
     x = _floating("entr", x=x)
-    return where(x < 0, -math.inf, -_unlogged(where(x < 0, 1.0, x)))
+    zero, outside = x == 0, x < 0
+    inner = where(zero | outside, 1.0, x)
+    # the root has the same derivatives at 0, inf and -inf
+    value = where(zero, roots.sqrt(where(zero, x, 1.0)), -inner * exponential.log(inner))
+    return where(outside, -math.inf, value)
 
 
 def rel_entr(x, y):
@@ -355,7 +366,7 @@ def rel_entr(x, y):
     both, none = (x > 0) & (y > 0), (x == 0) & (y >= 0)
     value = where(both, x, 1.0) * exponential.log(where(both, x, 1.0) / where(both, y, 1.0))
     nan = names.isnan(x) | names.isnan(y)
-    return where(nan, math.nan, where(both, value, where(none, 0.0, math.inf)))
+    return where(nan, math.nan, where(both | none, where(both, value, 0.0), math.inf))
 
 
 def kl_div(x, y):
@@ -416,7 +427,9 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     a, b = promoted(a, b)
     shown = where(b == 0, -math.inf, a)
     peak = reductions._peak(shown, axis, "logsumexp")
-    total = reductions.sum(b * exponential.exp(where(b == 0, 0.0, a - peak)), axis, keepdims=True)
+    # what has the factor 0 may be larger than the peak, and is needed for derivatives by factors
+    apart = where(b == 0, names.minimum(a - peak, math.log(numpy.finfo(a.dtype).max)), a - peak)
+    total = reductions.sum(b * exponential.exp(apart), axis, keepdims=True)
     sign = names.sign(total)
     log = exponential.log(names.absolute(total) if return_sign else total) + peak
     if not keepdims:

@@ -155,3 +155,8 @@ def test_points_without_axes():
     """NumPy warns that this will be an error."""
     with pytest.raises(OptionError, match="fftn: s was given without axes"):
         np.fft.fftn(numpy.ones((2, 2)), s=(2,))
+
+
+def test_frequencies_of_a_dtype():
+    assert np.fft.fftfreq(5, dtype="float32").dtype == "float32"
+    numpy.testing.assert_allclose(np.fft.rfftfreq(6, d=0.5, dtype="float32"), numpy.fft.rfftfreq(6, 0.5), rtol=1e-6)

@@ -157,6 +157,18 @@ def test_average():
     same(np.average(x, weights=x * x), numpy.average(x, weights=x * x))
     with pytest.raises(errors.ShapeError, match="do not fit"):
         np.average(x, 0, w)
+    y, v = normal(2, 3, 4), numpy.abs(normal(4, 2))
+    for arguments in (
+        (y, (2, 0), v),
+        (x, None, None),
+        (x, 1, w),
+        (x, 0, [1, 2, 3]),
+        (numpy.arange(4), None, [1, 1, 2, 2]),
+    ):
+        for keepdims in (False, True):
+            ours = np.average(*arguments, returned=True, keepdims=keepdims)
+            same(ours, numpy.average(*arguments, returned=True, keepdims=keepdims), 1e-12)
+    check_gradient(lambda y, v: np.average(y, (2, 0), v, True), y, v)
 
 
 def test_trapezoid():
@@ -165,6 +177,119 @@ def test_trapezoid():
     same(np.trapezoid(y.T, dx=0.5, axis=0), numpy.trapezoid(y.T, dx=0.5, axis=0))
     same(np.trapezoid(y.T, x, axis=0), numpy.trapezoid(y.T, x, axis=0))
     check_gradient(np.trapezoid, y, x)
+
+
+MASKED = ("sum", "prod", "mean", "var", "std", "any", "all", "max", "min", "amax", "amin")
+WITH_INITIAL = ("sum", "prod", "max", "min", "amax", "amin")
+MASKS = (numpy.array([[True, False, True, True], [False, True, True, False], [True, True, False, False]]),
+         numpy.array([[True], [False], [True]]), numpy.array([True, False, True, True]), numpy.True_)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int8", "bool", "complex128", "complex64"])
+@pytest.mark.parametrize("name", MASKED)
+def test_where(name, dtype, monkeypatch):
+    x = (normal(3, 4) * 2 + (1j * normal(3, 4, seed=2) if dtype[0] == "c" else 0)).astype(dtype)
+    if dtype[0] == "c" and name in WITH_INITIAL[2:]:
+        return  # no order
+    more = {"initial": 0} if name in WITH_INITIAL[2:] else {}
+    tolerance = {"float32": 5e-6, "complex64": 5e-6, "float16": 4e-3}.get(dtype, 1e-12)
+
+    def compare(mask, axis, keepdims):
+        keywords = {"axis": axis, "keepdims": keepdims, "where": mask, **more}
+        with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            expected = getattr(numpy, name)(x, **keywords)
+        same(getattr(np, name)(x, **keywords), expected, tolerance)
+
+    monkeypatch.setattr(ng.config, "jit", 0)
+    for mask in MASKS:
+        for axis in (None, 0, 1, (0, 1), ()):
+            compare(mask, axis, False)
+            compare(mask, axis, True)
+    if dtype in ("float64", "complex64"):
+        monkeypatch.setattr(ng.config, "jit", 2)
+        compare(MASKS[0], 1, False)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int16", "uint8", "bool"])
+@pytest.mark.parametrize("name", WITH_INITIAL)
+def test_initial(name, dtype):
+    x = (numpy.abs(normal(3, 4)) * 3).astype(dtype)
+    for initial in (0, 1, 2) if dtype != "bool" else (0, 1):
+        for a in (x, x[:0]):
+            for axis in (None, 0, 1):
+                for keepdims in (False, True):
+                    keywords = {"axis": axis, "keepdims": keepdims, "initial": initial}
+                    same(getattr(np, name)(a, **keywords), getattr(numpy, name)(a, **keywords), 1e-12)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_gradient_with_mask_and_initial(name):
+    if name in ("any", "all"):
+        return
+    more = {"initial": 0.3} if name in WITH_INITIAL else {}
+    for axis in (None, 1):
+        check_gradient(lambda x, axis=axis: getattr(np, name)(x, axis=axis, where=MASKS[0], **more), normal(3, 4))
+
+
+@pytest.mark.parametrize("name", [*REDUCTIONS[:10], "amax", "amin", "argmax", "argmin", "cumsum", "cumprod"])
+def test_out(name):
+    x = normal(3, 4)
+    like = getattr(numpy, name)(x, axis=1)
+    for make in (ng.asarray, numpy.copy):
+        expected, out = numpy.zeros_like(like), make(numpy.zeros_like(like))
+        getattr(numpy, name)(x, axis=1, out=expected)
+        assert getattr(np, name)(x, axis=1, out=out) is out
+        same(ng.asarray(out), expected, 1e-12)
+        assert getattr(numpy, name)(ng.asarray(x), 1, out=out) is out
+    with pytest.raises(
+        errors.ShapeError, match=rf"{name.lstrip('a') if name in ('amax', 'amin') else name}: the result"
+    ):
+        getattr(np, name)(x, axis=1, out=ng.asarray(numpy.zeros((4,), like.dtype)))
+
+
+def test_given_mean():
+    x = normal(3, 4)
+    for name in ("var", "std"):
+        center = x.mean(1, keepdims=True)
+        expected = getattr(numpy, name)(x, axis=1, mean=center)
+        same(getattr(np, name)(x, axis=1, mean=center), expected)
+        same(getattr(np, name)(x, 1, None, None, 1, True), getattr(numpy, name)(x, 1, None, None, 1, True))
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "var", "std", "cumsum", "cumprod"])
+@pytest.mark.parametrize("dtype", ["complex128", "complex64"])
+def test_complex(name, dtype):
+    x = (normal(2, 3) + 1j * normal(2, 3, seed=1)).astype(dtype)
+    for axis in (None, 0, 1):
+        same(getattr(np, name)(x, axis), getattr(numpy, name)(x, axis), 1e-5 if dtype == "complex64" else 1e-12)
+
+    def loss(a, b):
+        y = getattr(np, name)(a + 1j * b, 1)
+        return np.real(y * np.conj(y) * (1 + 2j)) if name not in ("var", "std") else y
+
+    check_gradient(loss, normal(2, 3), normal(2, 3, seed=1))
+
+
+MESSAGES = (
+    (lambda x: np.max(x, where=x > 0), ValueError, "max: has no identity, so to use a where mask one has to specify"),
+    (lambda x: np.sum(x, where=x), TypeError, "sum: where must be a mask of booleans; where: float64"),
+    (lambda x: np.sum(x, where=np.ones(3, bool)), ValueError, r"sum: where has shape \(3,\), which does not broadcast"),
+    (lambda x: np.mean(x, dtype=int), TypeError, "mean: dtype must be a float, not int64"),
+    (lambda x: np.sum(x, out=[0.0]), TypeError, "sum: out must be an Array or a NumPy array, not list"),
+    (
+        lambda x: np.sum(x, out=numpy.zeros((), int)),
+        TypeError,
+        "sum: cannot cast from float64 to int64 with casting rule",
+    ),
+)
+
+
+@pytest.mark.parametrize("index", range(len(MESSAGES)))
+def test_messages(index):
+    call, kind, text = MESSAGES[index]
+    with pytest.raises(kind, match=text):
+        call(ng.asarray(normal(3, 4)))
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "argmax", "cumsum", "softmax", "any"])

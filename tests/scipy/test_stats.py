@@ -225,7 +225,7 @@ def test_names_and_defaults_of_parameters():
 
 @pytest.mark.parametrize(("call", "text"), [
     (lambda: stats.gamma.pdf(1.0), r"gamma\.pdf: got missing a, expected gamma\.pdf\(x, a, loc=0, scale=1\)"),
-    (lambda: stats.norm.cdf(1.0, 0.0, 1.0, 2.0), r"norm\.cdf: got 3 parameters .*expected norm\.cdf\(x, loc=0, scale=1\)"),
+    (lambda: stats.norm.cdf(1.0, 0.0, 1.0, 2.0), r"norm\.cdf: got 3 .*expected norm\.cdf\(x, loc=0, scale=1\)"),
     (lambda: stats.poisson.pmf(1.0, lam=2.0), r"poisson\.pmf: got missing mu, expected poisson\.pmf\(k, mu, loc=0\)"),
 ])  # fmt: skip
 def test_wrong_parameters_are_named(call, text):

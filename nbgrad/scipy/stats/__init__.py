@@ -5,7 +5,7 @@
 Array([0.5       , 0.9750021], shape=(2,), dtype=float64, device=cpu)
 
 Derivatives outside of the support are 0.  Those of distribution functions by the parameters of gammas and betas come
-from `nbgrad.scipy.special`.  Distributions on integers have no quantiles, whose derivatives are 0 wherever they exist.
+from `nbgrad.scipy.special`.
 """
 
 from nbgrad.scipy.stats._discrete import bernoulli, binom, geom, nbinom, poisson

@@ -10,6 +10,7 @@ from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
 from nbgrad.kernels import comparison, exponential, rounding
+from nbgrad.kernels._called import Called
 from nbgrad.kernels.selection import where
 from nbgrad.numpy._arguments import as_array, cast
 
@@ -150,7 +151,7 @@ class Continuous(Distribution):
         inside = (q > 0) & (q < 1)
         value = getattr(self, f"_{function}")(where(inside, q, 0.5), *shapes)
         low, high = (self._support(*shapes)[k] for k in ends)
-        value = where(inside, value, where(q <= 0, low, high))
+        value = where(inside | (q <= 0), where(inside, value, low), high)
         return value * scale + loc + nan_unless(valid, q)
 
     def ppf(self, q, *args, **named):
@@ -196,3 +197,18 @@ class Discrete(Distribution):
         return where(left, below, where(right, above, value)) + invalid + nan_unless(~nan, k)
 
     cdf, sf, logcdf, logsf = Continuous.cdf, Continuous.sf, Continuous.logcdf, Continuous.logsf
+
+    def ppf(self, q, *args, **named):
+        """The smallest k with cdf(k) >= q, by SciPy: a step, whose derivatives but that by loc are 0."""
+        q, *shapes, loc = self._bound("ppf", "q", q, args, named)
+        return quantile_of_integers(q, *shapes, name=self.name) + loc
+
+
+def _quantile_of_integers(q, *shapes, name):
+    import scipy.stats
+
+    return getattr(scipy.stats, name).ppf(q, *shapes)
+
+
+quantile_of_integers = Called("quantile_of_integers", _quantile_of_integers, doc="A quantile of one of scipy.stats.")
+quantile_of_integers.vjp(lambda g, xs: tuple(0.0 * x for x in xs))

@@ -5,7 +5,7 @@ import math
 from nbgrad.kernels import incomplete, normal
 from nbgrad.kernels.exponential import exp, expm1, log, log1p
 from nbgrad.kernels.gamma import betaln
-from nbgrad.kernels.incomplete import power_log
+from nbgrad.kernels.incomplete import power_log, power_log1p
 from nbgrad.kernels.selection import where
 from nbgrad.kernels.special import lgamma
 from nbgrad.scipy.stats._distribution import Continuous
@@ -238,9 +238,7 @@ class Beta(Uniform):
         return 0.5
 
     def _logpdf(self, x, a, b):
-        rest = b - 1.0
-        none = rest == 0.0
-        return power_log(x, a - 1.0) + where(none, 0.0, rest * log1p(-where(none, 0.0, x))) - betaln(a, b)
+        return power_log(x, a - 1.0) + power_log1p(-x, b - 1.0) - betaln(a, b)
 
     def _cdf(self, x, a, b):
         return incomplete.betainc(a, b, x)

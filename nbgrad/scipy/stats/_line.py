@@ -2,10 +2,17 @@
 
 import math
 
-from nbgrad.kernels import bessel, exponential, incomplete, normal, trigonometric
-from nbgrad.kernels.arithmetic import absolute, sign
+import numpy
+
+from nbgrad.kernels import bessel, exponential, incomplete, normal, reduction, trigonometric
+from nbgrad.kernels._called import Called
+from nbgrad.kernels.arithmetic import absolute
+from nbgrad.kernels.casting import stop_gradient
 from nbgrad.kernels.exponential import exp, expm1, log, log1p
+from nbgrad.kernels.rounding import rint
 from nbgrad.kernels.selection import maximum, where
+from nbgrad.numpy import expand_dims
+from nbgrad.numpy._arguments import leaf
 from nbgrad.scipy.stats._distribution import Continuous
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -89,8 +96,8 @@ class Laplace(Symmetric):
         return -absolute(x) - math.log(2)
 
     def _cdf(self, x):
-        tail = 0.5 * exp(-absolute(x))
-        return where(x > 0, 1.0 - tail, tail)
+        right = x > 0  # no absolute value: there is a derivative at 0
+        return where(right, 1.0 - 0.5 * exp(-where(right, x, 0.0)), 0.5 * exp(where(right, 0.0, x)))
 
     def _logcdf(self, x):
         return where(x > 0, log1p(-0.5 * exp(-absolute(x))), x - math.log(2))
@@ -209,26 +216,47 @@ class VonMises(Continuous):
         return -2.0 * kappa * half * half - LOG_TWO_PI - log(bessel.i0e(kappa))
 
     def _cdf(self, x, kappa):
-        """By Gauss and Legendre's formula of 64 points, from 0 to where the density has vanished."""
-        import numpy
+        turns = rint(x / (2 * math.pi))
+        return turns + 0.5 + circular_integral(x - turns * (2 * math.pi), kappa)
 
-        from nbgrad.kernels import casting, rounding
-        from nbgrad.kernels import reduction as reductions
-        from nbgrad.numpy._arguments import leaf
-        from nbgrad.numpy.manipulation import expand_dims
+    def _ppf(self, q, kappa):
+        return vonmises_quantile(q, kappa)
 
-        turns = rounding.rint(x / (2 * math.pi))
-        angle = x - turns * (2 * math.pi)
-        # exp(-2 kappa sin(t / 2)**2) is below 1e-18 from here on
-        ratio = 4.6 / exponential.power(maximum(kappa, 21.2), 0.5)
-        reach = casting.stop_gradient(2.0 * trigonometric.arcsin(where(kappa <= 21.2, 1.0, ratio)))
-        size = absolute(angle)
-        end = where(size < reach, size, reach)
-        node, weight = (leaf(v.astype(x.dtype)) for v in numpy.polynomial.legendre.leggauss(64))
-        t = expand_dims(end, -1) * (0.5 * (node + 1.0))
-        values = exp(expand_dims(kappa, -1) * (-2.0) * trigonometric.sin(0.5 * t) * trigonometric.sin(0.5 * t)) * weight
-        part = reductions.sum(values, axes=(values.ndim - 1,)) * (0.5 * end)
-        return turns + 0.5 + sign(angle) * part / (2 * math.pi * bessel.i0e(kappa))
+
+def circular_integral(angle, kappa, factor=None):
+    """The von Mises density from 0 to the angle, times a function of sin(t / 2)**2.
+
+    By Gauss and Legendre's formula of 64 points, up to where the density has vanished.
+    """
+    # exp(-2 kappa sin(t / 2)**2) is below 1e-18 from here on
+    ratio = 4.6 / exponential.power(maximum(kappa, 21.2), 0.5)
+    reach = stop_gradient(2.0 * trigonometric.arcsin(where(kappa <= 21.2, 1.0, ratio)))
+    end = where(angle > reach, reach, where(angle < -reach, -reach, angle))
+    node, weight = (leaf(v.astype(angle.dtype)) for v in numpy.polynomial.legendre.leggauss(64))
+    half = trigonometric.sin(expand_dims(end, -1) * (0.25 * (node + 1.0)))
+    square = half * half
+    values = exp(expand_dims(kappa, -1) * (-2.0) * square) * weight
+    values = values if factor is None else values * factor(square)
+    part = reduction.sum(values, axes=(values.ndim - 1,)) * (0.5 * end)
+    return part / (2 * math.pi * bessel.i0e(kappa))
+
+
+def _vonmises_quantile(q, kappa):
+    import scipy.stats
+
+    return scipy.stats.vonmises.ppf(q, kappa)
+
+
+vonmises_quantile = Called("vonmises_quantile", _vonmises_quantile, doc="The quantile of the von Mises distribution.")
+
+
+@vonmises_quantile.vjp
+def vonmises_quantile_vjp(g, y, x2):
+    half = trigonometric.sin(0.5 * y)
+    share = g * (2 * math.pi * bessel.i0e(x2) * exp(2.0 * x2 * half * half))  # over the density
+    # the density's logarithm grows with kappa as cos(t) - I1 / I0
+    mean = expand_dims(1.0 - bessel.i1e(x2) / bessel.i0e(x2), -1)
+    return share, -share * circular_integral(y, x2, lambda square: mean - 2.0 * square)
 
 
 norm = Normal("norm")
