@@ -24,15 +24,15 @@ MODULES = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special", "scipy.linalg"
 HEAD = """# Functions: what each one has
 
 Made by `python docs/scripts/function_table.py`, which calls each function and looks at the graph; a test compares.
-*Gradient* is *yes* where one flows to the arguments, *zero* where it is zero everywhere, and *none* for results that carry
-none (integers, booleans, tests). *Fused* functions become part of loops with their neighbours; others have launches of
-their own, or are computed by NumPy, SciPy or LAPACK between launches; the table names what is. On CUDA, *host* names what
-is computed there, after a warning. [Coverage](coverage.md) has the same of each primitive.
+*Gradient* is *yes* where one flows to the arguments, *zero* where it is zero everywhere, and *none* for results that
+carry none (integers, booleans, tests). *Fused* functions become part of loops with their neighbours; others have launches
+of their own, or are computed by NumPy, SciPy or LAPACK between launches; the table names what is. On CUDA, *host* names
+what is computed there, after a warning. [Coverage](coverage.md) has the same of each primitive.
 """
-#: Arguments to try, in this order; V is a vector, M a positive definite matrix.
+#: Arguments to try, in this order, for functions without `CALLS`; V is a vector, M a positive definite matrix.
 V, M = numpy.array([0.3, 0.6, 0.2, 0.7, 0.4]), numpy.diag([3.0, 2.0, 4.0]) + 0.3
-TRIES = ((V,), (M,), (V, V + 0.1), (M, M), (M, V[:3]), (V, 2), (V, (1, 5)), ([V, V],), ([M, M],), (M, 0, 1), (V, [1, 2]),
-         (V, V, V), (3,), ((2, 3),), ((2, 3), 1.0), (0.0, 1.0), ("ij,jk->ik", M, M), (V > 0.3, V, V), (0.3, 0.4, V),
+TRIES = ((V,), (M,), (V, V + 0.1), (M, M), (M, V[:3]), (V, 2), (V, (1, 5)), ([V, V],), ([M, M],), (M, 0, 1),
+         (V, [1, 2]), (V, V, V), (3,), ((2, 3),), ((2, 3), 1.0), (0.0, 1.0), ("ij,jk->ik", M, M), (V > 0.3, V, V), (0.3, 0.4, V),
          (2, V), (V, 1.5), (1.5, 2.5, V), (M, (2, 2), 1), (lambda t: t * t, V), (lambda x: (x * x).sum(), V))  # fmt: skip
 
 

@@ -313,22 +313,6 @@ from nbgrad.numpy.manipulation import (
     vsplit,
     vstack,
 )
-from nbgrad.numpy.nan_functions import (
-    nanargmax,
-    nanargmin,
-    nancumprod,
-    nancumsum,
-    nanmax,
-    nanmean,
-    nanmedian,
-    nanmin,
-    nanpercentile,
-    nanprod,
-    nanquantile,
-    nanstd,
-    nansum,
-    nanvar,
-)
 from nbgrad.numpy.numbers import (
     bitwise_count,
     frexp,
@@ -466,6 +450,22 @@ from nbgrad.numpy.windows import (
     hanning,
     i0,
     kaiser,
+)
+from nbgrad.numpy.without_nan import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmedian,
+    nanmin,
+    nanpercentile,
+    nanprod,
+    nanquantile,
+    nanstd,
+    nansum,
+    nanvar,
 )
 
 bool = bool_
