@@ -116,8 +116,8 @@ def polydiv(u, v):
     return quotient, rest
 
 
-def polyval(x, at):
-    """Value of the polynomial with coefficients `x` at the points `at`, by Horner's rule.
+def polyval(p, x):
+    """Value of the polynomial with coefficients `p` at the points `x`, by Horner's rule.
 
     Examples
     --------
@@ -125,13 +125,13 @@ def polyval(x, at):
     >>> np.polyval([3.0, 0.0, 1.0], 5.0)
     Array(76., shape=(), dtype=float64, device=cpu)
     """
-    x, at = _coefficients("polyval", x, "x"), as_array(at, "polyval", "at")
-    dtype = dtypes.promote([x.dtype, at.dtype])
-    if not x.size:
-        return leaf(numpy.zeros(at.shape, at.dtype))
-    y = broadcast_to(cast(x[0], dtype), at.shape)
-    for k in range(1, x.size):
-        y = y * at + x[k]
+    p, x = _coefficients("polyval", p, "p"), as_array(x, "polyval")
+    dtype = dtypes.promote([p.dtype, x.dtype])
+    if not p.size:
+        return leaf(numpy.zeros(x.shape, x.dtype))
+    y = broadcast_to(cast(p[0], dtype), x.shape)
+    for k in range(1, p.size):
+        y = y * x + p[k]
     return y
 
 

@@ -145,3 +145,9 @@ def test_all_names_are_there():
     exec("from nbgrad.numpy import *", namespace)
     public = {n for n, v in vars(np).items() if n[0] != "_" and not isinstance(v, types.ModuleType)}
     assert public - set(namespace) == set()
+
+
+def test_constants_are_numpys():
+    for name in ("e", "pi", "inf", "nan", "euler_gamma", "newaxis", "float32", "dtype", "integer", "half"):
+        ours, theirs = getattr(np, name), getattr(numpy, name)
+        assert ours is theirs or ours == theirs
