@@ -343,6 +343,180 @@ def together(draw):
     return (x, array(draw, shape=broadcastable(draw, x))), {}
 
 
+def nans(draw, *rest, several=True, keepdims=True):
+    """A reduction of an array in which nan may be."""
+    x = array(
+        draw,
+        REAL_FLOATS[1:] if not smooth else ("float64",),
+        least=1,
+        shape=draw(st.sampled_from(((4,), (2, 3), (3, 2, 2)))),
+    )
+    if draw(st.booleans()):
+        x = x.copy()
+        x.flat[draw(st.integers(0, x.size - 1))] = numpy.nan
+    keywords = {"axis": axis_of(draw, x, several=several)}
+    if keepdims and draw(st.booleans()):
+        keywords["keepdims"] = True
+    return (x, *rest), keywords
+
+
+def nan_lanes(draw):
+    return nans(draw, several=False, keepdims=False)
+
+
+def ranked(draw):
+    """Quantiles: places between 0 and 1, a number or some."""
+    x = array(draw, REAL[1:], shape=draw(st.sampled_from(((5,), (2, 3), (3, 1, 2)))))
+    q = draw(st.sampled_from((0.3, 0.5, numpy.array([0.1, 0.9]))))
+    method = draw(st.sampled_from(("linear", "lower", "midpoint", "hazen", "median_unbiased")))
+    return (x, q), {"axis": axis_of(draw, x, several=True), "method": method}
+
+
+def in_percent(draw):
+    (x, q), keywords = ranked(draw)
+    return (x, 100 * q), keywords
+
+
+def nan_ranked(draw):
+    (x,), keywords = nans(draw, several=False, keepdims=False)
+    return (x, 0.3), keywords
+
+
+def medians(draw):
+    x = array(draw, REAL[1:], shape=draw(st.sampled_from(((5,), (2, 4), (3, 1, 2)))))
+    return (x,), {"axis": axis_of(draw, x, several=True)}
+
+
+def partitioned(draw):
+    """Of a partition only the element at its place is certain: of one element in each lane everything is."""
+    x = array(draw, REAL, shape=draw(st.sampled_from(((1,), (3, 1)))))
+    return (x, 0), {"axis": -1}
+
+
+def observations(draw):
+    return (array(draw, DTYPES[9:], shape=draw(st.sampled_from(((4,), (3, 5))))),), {}
+
+
+def in_1d(draw, dtypes=DTYPES):
+    """Two vectors that are not empty."""
+    sides = st.sampled_from((1, 3, 5))
+    return (array(draw, dtypes[1:], shape=(draw(sides),)), array(draw, dtypes[1:], shape=(draw(sides),))), {}
+
+
+def convolved(draw):
+    return in_1d(draw)[0], {"mode": draw(st.sampled_from(("full", "same", "valid")))}
+
+
+def interpolated(draw):
+    xp = numpy.sort(numpy.random.default_rng(draw(st.integers(0, 9))).uniform(-2, 2, 5))
+    return (array(draw, ("float64",)), xp, array(draw, ("float64",), shape=(5,))), {}
+
+
+def sloped(draw):
+    x = array(draw, ("float32", "float64", "complex128"), shape=draw(st.sampled_from(((4,), (3, 5)))))
+    return (x, draw(st.sampled_from((1.0, 0.5)))), {"axis": axis_of(draw, x, none=False)}
+
+
+def unwrapped(draw):
+    return (array(draw, ("float32", "float64"), shape=draw(st.sampled_from(((5,), (2, 4))))),), {}
+
+
+def polynomial(draw, dtypes=DTYPES):
+    return array(draw, dtypes[4:7] + dtypes[8:], shape=(draw(st.sampled_from((1, 2, 4))),), positive=True)
+
+
+def polynomials(draw):
+    return (polynomial(draw), polynomial(draw)), {}
+
+
+def floats_of_polynomials(draw):
+    return (
+        array(draw, ("float64",), shape=(4,), positive=True),
+        array(draw, ("float64",), shape=(2,), positive=True),
+    ), {}
+
+
+def valued(draw):
+    return (polynomial(draw), array(draw, DTYPES[8:])), {}
+
+
+def fitted(draw):
+    x = numpy.linspace(0.0, 1.0, 6)
+    return (x, array(draw, ("float64",), shape=(6,)), draw(st.integers(0, 3))), {}
+
+
+def members(draw):
+    return (array(draw, WHOLE), array(draw, WHOLE)), {}
+
+
+def counted(draw):
+    x = array(draw, ("uint8", "int64"), shape=(draw(st.sampled_from((1, 6))),)).astype(int) % 4
+    return (numpy.abs(x),), {"minlength": draw(st.integers(0, 6))}
+
+
+def binned(draw):
+    return (
+        array(draw, ("float64", "int64"), shape=(12,)),
+        draw(st.sampled_from((3, numpy.array([-1.0, 0.0, 2.0])))),
+    ), {}
+
+
+def cut_off(draw):
+    return (array(draw, REAL), numpy.array([-1.0, 0.0, 2.0])), {"right": draw(st.booleans())}
+
+
+def removed(draw):
+    x = array(draw, shape=draw(st.sampled_from(((4,), (2, 4)))))
+    return (x, draw(st.sampled_from((0, -1, [1, 0]))), -1), {}
+
+
+def inserted(draw):
+    x = array(draw, shape=draw(st.sampled_from(((4,), (2, 4)))))
+    return (x, draw(st.sampled_from((0, -1, 2))), draw(st.sampled_from((1, 3)))), {"axis": -1}
+
+
+def picked(draw):
+    x = array(draw, shape=(2, 3))
+    return (
+        [x > 1, x < 0] if x.dtype.kind != "c" else [x.real > 1, x.real < 0],
+        [x, array(draw, (str(x.dtype),), shape=(2, 3))],
+    ), {}
+
+
+def of_choices(draw):
+    return (array(draw, ("int64",), shape=(3,)) % 2, [array(draw, ("float64",), shape=(3,)) for _ in range(2)]), {}
+
+
+def condensed(draw):
+    return (numpy.array([True, False, True]), array(draw, shape=(3, 2))), {"axis": 0}
+
+
+def extracted(draw):
+    x = array(draw, shape=(2, 3))
+    return (x != 0, x), {}
+
+
+def matrix_and_vector(draw, first=True):
+    n = draw(st.sampled_from(SIDES))
+    lead = draw(st.sampled_from(((), (2,))))
+    matrix, vector = array(draw, shape=(*lead, 2, n) if first else (*lead, n, 2)), array(draw, shape=(n,))
+    return (matrix, vector) if first else (vector, matrix), {}
+
+
+def whole_pairs(draw):
+    return two(WHOLE[1:5], positive=True)(draw)
+
+
+def exponents(draw):
+    x = array(draw, REAL_FLOATS[1:])
+    return (x, array(draw, ("int8", "int32"), shape=broadcastable(draw, x))), {}
+
+
+def blocks(draw):
+    a, b = array(draw, shape=(2, 2)), array(draw, shape=(2, 1))
+    return ([[a, b], [b, a]],), {}
+
+
 FLOATS = ("float32", "float64", "complex64", "complex128")
 REAL_FLOATS = ("float16", "float32", "float64")
 WHOLE = ("bool", "int8", "uint8", "int32", "int64", "uint64")
@@ -412,5 +586,42 @@ FORMS = {
     "eye": lambda draw: ((draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(-2, 2))), {}),
     "identity": lambda draw: ((draw(st.integers(0, 3)),), {}),
     "tri": lambda draw: ((draw(st.integers(0, 3)), draw(st.integers(0, 3)), draw(st.integers(-2, 2))), {}),
+    # of every kind
+    **dict.fromkeys(("nansum", "nanprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd", "nanmedian"), nans),
+    **dict.fromkeys(("nanargmax", "nanargmin", "nancumsum", "nancumprod"), nan_lanes),
+    "quantile": ranked, "percentile": in_percent, "nanquantile": nan_ranked, "nanpercentile": nan_ranked, "median": medians,
+    "partition": partitioned, "argpartition": partitioned, "cov": observations, "corrcoef": observations,
+    "convolve": convolved, "correlate": convolved, "interp": interpolated, "gradient": sloped, "unwrap": unwrapped,
+    "ediff1d": one(DTYPES[1:]), "polyadd": polynomials, "polysub": polynomials, "polymul": polynomials,
+    "polydiv": floats_of_polynomials, "polyval": valued, "polyfit": fitted, "poly": lambda draw: ((polynomial(draw),), {}),
+    "polyder": lambda draw: ((polynomial(draw),), {}), "polyint": lambda draw: ((polynomial(draw),), {}),
+    "roots": lambda draw: ((array(draw, ("float64",), shape=(4,), positive=True),), {}),
+    **dict.fromkeys(("isin", "union1d", "intersect1d", "setdiff1d", "setxor1d", "array_equiv"), members),
+    **dict.fromkeys(("unique", "unique_values", "unique_all", "unique_counts", "unique_inverse", "sort_complex"), one(WHOLE)),
+    "bincount": counted, "histogram": binned, "histogram_bin_edges": binned, "digitize": cut_off,
+    "delete": removed, "insert": inserted, "select": picked, "choose": of_choices, "compress": condensed,
+    "extract": extracted, "argwhere": one(), "trim_zeros": one(least=1, most=1), "matvec": matrix_and_vector,
+    "vecmat": lambda draw: matrix_and_vector(draw, False), "gcd": whole_pairs, "lcm": whole_pairs, "ldexp": exponents,
+    "frexp": one(REAL_FLOATS[1:]), "modf": one(REAL_FLOATS), "nextafter": two(REAL_FLOATS), "spacing": one(REAL_FLOATS),
+    "bitwise_count": one(WHOLE[1:]), "i0": one(REAL_FLOATS[1:]), "block": blocks, "row_stack": alike(along_axis=None),
+    **dict.fromkeys(("iscomplex", "isreal", "iscomplexobj", "isrealobj", "asanyarray", "asfortranarray", "real_if_close"),
+                    one()),
+    "asarray_chkfinite": one(), "require": one(), "resize": lambda draw: ((array(draw), (2, 3)), {}),
+    **dict.fromkeys(("bartlett", "blackman", "hamming", "hanning"), lambda draw: ((draw(st.integers(0, 6)),), {})),
+    "kaiser": lambda draw: ((draw(st.integers(0, 6)), 2.5), {}),
+    "geomspace": lambda draw: ((1.0, draw(st.sampled_from((8.0, 0.5))), draw(st.integers(0, 5))), {}),
+    "indices": lambda draw: (((2, draw(st.sampled_from(SIDES))),), {}),
+    **dict.fromkeys(("tril_indices", "triu_indices"), lambda draw: ((draw(st.integers(0, 4)), draw(st.integers(-1, 1))), {})),
+    **dict.fromkeys(("tril_indices_from", "triu_indices_from"), lambda draw: ((array(draw, shape=(3, 4)),), {})),
+    "diag_indices": lambda draw: ((draw(st.integers(0, 4)),), {}),
+    "diag_indices_from": lambda draw: ((array(draw, shape=(3, 3)),), {}),
+    "lexsort": lambda draw: ((array(draw, ("int8", "int64"), shape=(2, 5)),), {}),
+    "packbits": one(("bool", "uint8"), least=1), "unpackbits": one(("uint8",), least=1),
+    "unravel_index": lambda draw: ((array(draw, ("int64",), positive=True), (5, 4)), {}),
+    "ravel_multi_index": lambda draw: (((numpy.array([1, 0]), numpy.array([2, 3])), (2, 4)), {}),
+    "dsplit": lambda draw: ((array(draw, shape=(2, 3, 4)), 2), {}),
+    "vander": lambda draw: ((array(draw, DTYPES[4:], shape=(3,)), draw(st.sampled_from((None, 2, 4)))), {}),
+    "histogram2d": lambda draw: ((array(draw, ("float64",), shape=(9,)), array(draw, ("float64",), shape=(9,)), 3), {}),
+    "histogramdd": lambda draw: ((array(draw, ("float64",), shape=(9, 2)),), {"bins": 3}),
 }  # fmt: skip
 FORMS["astype"] = lambda draw: ((array(draw), draw(st.sampled_from(DTYPES))), {})

@@ -17,7 +17,7 @@ RTOL = {"float16": 4e-3, "float32": 4e-6, "complex64": 8e-6, "float64": 2e-13, "
 #: Functions that other tests draw arguments for, or whose values nothing is said of.
 ELSEWHERE = {
     "add_at", "put_along_axis", "from_dlpack", "can_cast", "finfo", "iinfo", "result_type", "isdtype", "copyto",
-    "empty", "empty_like", "place", "put", "putmask",
+    "empty", "empty_like", "place", "put", "putmask", "fill_diagonal",
 }  # fmt: skip
 
 
