@@ -125,3 +125,41 @@ def _stretched(call, x, shape, name):
     if shapes.broadcast([x.shape, shape]) != shape:
         raise ShapeError(f"{call}: {name} of shape {x.shape} does not broadcast to dst of shape {shape}")
     return broadcast_to(x, shape)
+
+
+def fill_diagonal(a, val, wrap=False):
+    """Write `val`, over and over, on the main diagonal; with `wrap` that of a tall matrix starts again.
+
+    Parameters
+    ----------
+    a : Array or ndarray
+        Of 2 dimensions, or of more with equal extents.
+    val : array_like
+    wrap : bool
+
+    Raises
+    ------
+    ShapeError
+        For other shapes.
+
+    Examples
+    --------
+    >>> import nbgrad.numpy as np
+    >>> x = np.zeros((2, 2))
+    >>> np.fill_diagonal(x, 3.0)
+    >>> x
+    Array([[3., 0.],
+           [0., 3.]], shape=(2, 2), dtype=float64, device=cpu)
+    """
+    _check_target("fill_diagonal", a, "a")
+    if a.ndim < 2 or (a.ndim > 2 and len(set(a.shape)) > 1):
+        raise ShapeError(
+            f"fill_diagonal: a must be a matrix, or have equal extents in more dimensions\n    {describe(a, 'a')}"
+        )
+    step = sum(shapes.contiguous_strides(a.shape))
+    end = a.size if wrap or a.ndim > 2 else min(a.size, a.shape[1] ** 2)
+    at = numpy.arange(0, end, step)
+    values = _cycled(ravel(_fitting("fill_diagonal", val, a)), len(at))
+    if values is not None:
+        made = kernels.put(ravel(as_array(a, "fill_diagonal")), leaf(at), values, axis=0)
+        assign("fill_diagonal", a, reshape(made, a.shape))

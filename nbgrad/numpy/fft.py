@@ -4,6 +4,8 @@ Values are NumPy's (pocketfft).  float32 gives complex64, as in NumPy 2.  A tran
 too, and so are all further derivatives.
 """
 
+import warnings
+
 import numpy
 
 from nbgrad import dtypes, shapes
@@ -60,9 +62,15 @@ def _several(call, x, s, axes, inverse_of_real=False):
         if inverse_of_real and axes:
             s[-1] = 2 * (s[-1] - 1)
     else:
+        s = list(s)
         if axes is None:
-            raise OptionError(f"{call}: s was given without axes; say which axes have these numbers of points")
-        s, axes = list(s), [shapes.axis(call, a, x.ndim) for a in axes]
+            warnings.warn(
+                f"{call}: s was given without axes, which NumPy is to refuse; write axes={(*range(-len(s), 0),)}",
+                DeprecationWarning,
+                stacklevel=4,
+            )
+            axes = range(-len(s), 0)
+        axes = [shapes.axis(call, a, x.ndim) for a in axes]
         if len(s) != len(axes):
             raise ShapeError(f"{call}: s names {len(s)} axes, axes {len(axes)}; they must be as many")
         s = [x.shape[a] if n == -1 else n for n, a in zip(s, axes, strict=True)]

@@ -14,7 +14,7 @@ from nbgrad.kernels import indexing as kernels
 from nbgrad.kernels import reduction, selection, sorting
 from nbgrad.kernels import shape as views
 from nbgrad.numpy._arguments import as_array, as_indices, as_integer, cast, leaf, promoted
-from nbgrad.numpy._out import delivered
+from nbgrad.numpy._out import assign, delivered
 from nbgrad.numpy.manipulation import broadcast_to, flip, ravel, reshape, transpose
 
 
@@ -453,14 +453,11 @@ def take_along_axis(arr, indices, axis=-1):
 
 
 def put_along_axis(arr, indices, values, axis=-1):
-    """`arr` with `values` written along an axis at indices that have a row for each row of `arr`; a new Array.
-
-    ``numpy.put_along_axis`` of an Array binds it to that, as NumPy does it.
-    """
+    """Write `values` along an axis of the Array `arr`, at indices that have a row for each row of it; returns None."""
     x, indices, axis = _along("put_along_axis", arr, indices, axis)
     flat, at = _flattened(x, indices, axis)
     v = _fitted("put_along_axis", cast(as_array(values, "put_along_axis", "values"), x.dtype), at.shape, x)
-    return reshape(kernels.put(flat, at, v, axis=0), x.shape)
+    assign("put_along_axis", arr, reshape(kernels.put(flat, at, v, axis=0), arr.shape))
 
 
 def _along(call, x, indices, axis):

@@ -11,7 +11,7 @@ from nbgrad.errors import ArgumentError, MatrixShapeError, OptionError, ShapeErr
 from nbgrad.kernels import linalg as kernels
 from nbgrad.kernels import matrix_functions
 from nbgrad.numpy import manipulation, products
-from nbgrad.numpy._arguments import as_array, as_integer, promoted
+from nbgrad.numpy._arguments import as_array, as_integer, cast, promoted
 from nbgrad.numpy.creation import eye, zeros
 from nbgrad.numpy.decompositions import (
     eig,
@@ -28,6 +28,7 @@ from nbgrad.numpy.manipulation import matrix_transpose, reshape, transpose
 from nbgrad.numpy.norms import cond, matrix_norm, matrix_rank, norm, vector_norm
 from nbgrad.numpy.products import dot, matmul, tensordot
 from nbgrad.numpy.reductions import count_nonzero, sum
+from nbgrad.runtime.evaluate import peek
 
 __all__ = [
     "LinAlgError", "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq",
@@ -212,13 +213,13 @@ def lstsq(a, b, rcond=None):
             f"    {describe(a, 'a')}\n    {describe(b, 'b')}"
         )
     m, n = a.shape
-    if rcond is None:
-        rcond = max(m, n) * float(numpy.finfo(a.dtype).eps)
+    if rcond is None or rcond < 0:  # LAPACK takes a negative one for the epsilon alone
+        rcond = float(numpy.finfo(a.dtype).eps) * (max(m, n) if rcond is None else 1)
     right = reshape(b, (m, 1)) if b.ndim == 1 else b
     x = matrix_functions.lstsq(a, right, rcond=float(rcond))
     s = svdvals(a)
-    rank = count_nonzero(s > s[:1] * float(rcond))
-    whole = m > n and (is_abstract(rank._node) or int(rank) == n)
+    rank = cast(count_nonzero(s > s[:1] * float(rcond)), "int32")
+    whole = m > n and (is_abstract(rank._node) or peek(rank._node) == n)
     rest = right - matmul(a, x)
     residuals = sum(square(absolute(rest)), axis=0) if whole else zeros((0,), s.dtype)
     return (reshape(x, (n,)) if b.ndim == 1 else x), residuals, rank, s

@@ -42,7 +42,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
     Notes
     -----
-    Gradients are 0 at 0, where these norms have none, and shared equally by elements of the same largest size.
+    Gradients are 0 at elements that are 0, where the norm has none, and shared equally by elements of the same largest
+    size.  Those of norms by singular values are one of the slopes there are where such values are 0 or equal.
 
     Examples
     --------
@@ -110,14 +111,16 @@ def _of_vectors(x, ord, axes):
         return _root_of_squares(x, axes)
     size = absolute(x)
     if ord == numpy.inf:
-        return max(size, axis=axes)
+        return _largest(size, axes[0])
     if ord == -numpy.inf:
         return min(size, axis=axes)
     if ord == 0:
         return sum(cast(x != 0, size.dtype), axis=axes)
     if ord == 1:
         return sum(size, axis=axes)
-    total = sum(power(size, ord), axis=axes)
+    none = size == 0
+    powers = where(none, 0.0 if ord > 0 else numpy.inf, power(where(none, 1.0, size), ord))
+    total = sum(powers, axis=axes)
     zero = total == 0
     return where(zero, 0.0 if ord > 0 else numpy.inf, power(where(zero, 1.0, total), 1 / ord))
 
@@ -128,7 +131,9 @@ def _of_matrices(x, ord, axes):
         return _root_of_squares(x, axes)
     if ord in (2, -2, "nuc"):
         s = svdvals(floating(moveaxis(x, axes, (-2, -1)), "norm", "x"))
-        return sum(s, axis=-1) if ord == "nuc" else (max if ord == 2 else min)(s, axis=-1)
+        if ord == "nuc":
+            return sum(s, axis=-1)
+        return _largest(s, s.ndim - 1) if ord == 2 else min(s, axis=-1)
     if ord not in (1, -1, numpy.inf, -numpy.inf):
         raise OptionError(
             f"norm: ord={ord!r} is no norm of matrices; take 1, -1, 2, -2, inf, -inf, 'fro' or 'nuc', or ravel the "
@@ -136,7 +141,13 @@ def _of_matrices(x, ord, axes):
         )
     added, other = (row, column) if ord in (1, -1) else (column, row)
     sums = sum(absolute(x), axis=added)
-    return (max if ord > 0 else min)(sums, axis=other - (other > added))
+    other -= other > added
+    return _largest(sums, other) if ord > 0 else min(sums, axis=other)
+
+
+def _largest(sizes, axis):
+    """The largest of sizes along an axis, 0 of none."""
+    return max(sizes, axis=axis) if sizes.shape[axis] else sum(sizes, axis=axis)
 
 
 def matrix_rank(A, tol=None, hermitian=False, *, rtol=None):

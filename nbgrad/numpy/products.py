@@ -3,6 +3,7 @@
 from nbgrad import shapes
 from nbgrad.errors import ArgumentError, ShapeError, describe
 from nbgrad.kernels import linalg, reduction
+from nbgrad.kernels.complex import conjugate
 from nbgrad.numpy._arguments import as_array, as_integer, promoted
 from nbgrad.numpy.elementwise import conj
 from nbgrad.numpy.manipulation import concatenate, diagonal, pad, ravel, reshape, sliced, transpose
@@ -78,6 +79,41 @@ def vecdot(x1, x2, *, axis=-1):
     x1, x2 = _operands("vecdot", x1, x2)
     product = moveaxis(conj(x1), axis, -1) * moveaxis(x2, axis, -1)
     return reduction.sum(product, axes=(product.ndim - 1,))
+
+
+def matvec(x1, x2):
+    """Products of matrices, the last two axes of x1, and vectors, the last axis of x2; leading axes broadcast."""
+    return _with_vectors("matvec", x1, x2)
+
+
+def vecmat(x1, x2):
+    """Products of vectors, conjugated, and matrices, the last two axes of x2; leading axes broadcast."""
+    return _with_vectors("vecmat", x1, x2)
+
+
+def _with_vectors(call, x1, x2):
+    x1, x2 = _operands(call, x1, x2)
+    vector, matrix, along = (x2, x1, -1) if call == "matvec" else (x1, x2, -2)
+    if vector.ndim < 1 or matrix.ndim < 2 or vector.shape[-1] != matrix.shape[along]:
+        raise ShapeError(
+            f"{call}(x1, x2): shapes {x1.shape} and {x2.shape} do not multiply; expected "
+            f"{'(..., m, n) and (..., n)' if call == 'matvec' else '(..., n) and (..., n, m)'}\n"
+            f"    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
+        )
+    if call == "matvec":
+        return reshape(y := linalg.matmul(x1, reshape(x2, (*x2.shape, 1))), y.shape[:-1])
+    row = reshape(conjugate(x1) if x1.dtype.kind == "c" else x1, (*x1.shape[:-1], 1, x1.shape[-1]))
+    return reshape(y := linalg.matmul(row, x2), (*y.shape[:-2], y.shape[-1]))
+
+
+def einsum_path(subscripts, *operands, optimize="greedy"):
+    """An order of contractions for `einsum`, and a report: those of `numpy.einsum_path`, which needs shapes only."""
+    import numpy
+
+    shown = [
+        numpy.broadcast_to(0.0, as_array(x, "einsum_path", f"operands[{i}]").shape) for i, x in enumerate(operands)
+    ]
+    return numpy.einsum_path(subscripts, *shown, optimize=optimize)
 
 
 def inner(x1, x2):

@@ -14,7 +14,7 @@ import numpy
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError
 from nbgrad.numpy import ufuncs
-from nbgrad.numpy._out import assign, delivered
+from nbgrad.numpy._out import delivered
 
 #: Our modules, and those whose functions are found in them.
 MODULES = (
@@ -23,9 +23,6 @@ MODULES = (
     ("nbgrad.numpy.fft", "numpy.fft"),
     ("nbgrad.scipy.special", "scipy.special"),
 )
-#: Functions that change their first argument in NumPy and return None; where ours of that name returns a new Array,
-#: NumPy's binds the first argument to that.
-IN_PLACE = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
 METHODS = {"reduce": ufuncs.reduce, "accumulate": ufuncs.accumulate, "reduceat": ufuncs.reduceat,
            "outer": ufuncs.outer, "at": ufuncs.at}  # fmt: skip
 
@@ -127,8 +124,6 @@ class _Call:
     def __init__(self, func, function, path, ours):
         self.path, self.ours = path, ours
         self.target = _of_dtypes(function) if function is func else function
-        if path.rpartition(".")[2] in IN_PLACE:
-            self.target = _in_place(path, function)
         self.signature = inspect.signature(self.target)
         try:
             self.theirs, own = _parameters(func), _parameters(function)
@@ -205,18 +200,6 @@ def _of_dtypes(function):
     def call(*args, **kwargs):
         return function(*[a.dtype if isinstance(a, Array) else a for a in args], **kwargs)
 
-    return call
-
-
-def _in_place(path, function):
-    """`function` with its first argument bound to the result."""
-
-    def call(target, *args, **kwargs):
-        made = function(target, *args, **kwargs)
-        if made is not None:
-            assign(path, target, made)
-
-    call.__signature__ = inspect.signature(function)
     return call
 
 

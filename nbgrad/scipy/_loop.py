@@ -8,7 +8,7 @@ import contextlib
 import numpy
 
 from nbgrad import graph, shapes, trees
-from nbgrad.array import Array
+from nbgrad.array import Array, _value
 from nbgrad.autodiff.forward import vjp
 from nbgrad.compile.jit import jit
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
@@ -49,7 +49,7 @@ class Packed:
 
     def __init__(self, call, tree, integers=False):
         leaves, self.structure = trees.flatten(tree)
-        self.slots, parts, at = [], [], 0
+        self.slots, self.arrays, parts, at = [], [], [], 0
         for leaf in leaves:
             number = isinstance(leaf, (Array, numpy.ndarray, numpy.generic, float, complex))
             if not number and not (integers and isinstance(leaf, (int, list, tuple))):
@@ -64,9 +64,14 @@ class Packed:
                 self.slots.append((leaf, None, None))
                 continue
             self.slots.append((None, at, x.shape))
+            self.arrays.append(x)
             at += x.size
             parts.append(reshape(Array(graph.cast(x._node, FLOAT64)), shape=(x.size,)))
         self.vector = joined(parts)
+
+    def value(self):
+        """The vector as an ndarray; what is read are the arrays given, so that the graph of `vector` stays."""
+        return numpy.concatenate([numpy.zeros(0), *(_value(x).ravel() for x in self.arrays)])
 
     def unpacked(self, vector):
         """The nest, with parts of an Array in the place of its numbers."""
@@ -120,7 +125,7 @@ class Closed:
             if n.serial < start and n.history:
                 raise GradientError(
                     f"{call}: the function uses an Array from outside that is differentiated, traced, or a Parameter, "
-                    f"and no gradient would reach it; hand it over by args\n    {describe(n, 'the Array')}"
+                    f"and no gradient would reach it; hand it over by args, in floats\n    {describe(n, 'the Array')}"
                 )
         self.order = [n for n in self.order if n.inputs and n.serial > start]
         key, leaves = graph.signature([*self.heads, *self.outputs])

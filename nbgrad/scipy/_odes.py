@@ -97,7 +97,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=
     times = as_array(t, call, "t")
     if times.ndim != 1 or not times.size or times.dtype.kind not in "fiu":
         raise ShapeError(f"{call}: t must be a vector of one or more real numbers; {describe(times, 't')}")
-    times = Array(graph.cast(times._node, FLOAT64))
+    given, times = times, Array(graph.cast(times._node, FLOAT64))
     n, p = start.vector.size, packed.vector.size
 
     def slope(y, s, w):
@@ -113,7 +113,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=
     else:
         tableau = DOPRI5
         trial = known((call, "trial", closed.key), lambda: jit(_trial(closed), as_numpy=True))
-        intervals = _chosen(trial, start.vector, times, packed.vector, rtol, atol, max_steps)
+        intervals = _chosen(trial, start, given, packed, rtol, atol, max_steps)
 
     def step(y, x, w):
         return y + x[1] * _increment(closed, tableau, y, x[0], x[1], w)[0], cut(y, 0, 0)
@@ -188,34 +188,34 @@ def _trial(slope):
     return trial
 
 
-def _chosen(trial, y, t, w, rtol, atol, max_steps):
+def _chosen(trial, start, times, packed, rtol, atol, max_steps):
     """For each time between outputs the ends of its steps, from 0 to 1; chosen with values."""
-    for x, name in ((y, "y0"), (t, "t"), (w, "args")):
+    for x, name in [*((x, "y0") for x in start.arrays), (times, "t"), *((x, "args") for x in packed.arrays)]:
         if is_abstract(x._node):
             raise TracedValueError(
                 f"odeint: the steps of method 'dopri5' depend on the values of {name}, which has none while jit "
                 "traces; call odeint outside of jit, or give method='rk4' with enough substeps\n"
                 f"    {describe(x, name)}"
             )
-    y, t, w = (numpy.ascontiguousarray(_value(x)) for x in (y, t, w))
+    y, t, w = start.value(), _value(times).astype(numpy.float64), packed.value()
     gaps = numpy.diff(t)
     if not ((gaps >= 0).all() or (gaps <= 0).all()):
         raise ArgumentError("odeint: t must not change its direction; sort the times")
 
     intervals, size, tried = [], None, 0
-    with on_values():
-        for start, gap in zip(t, gaps, strict=False):
+    with on_values(), numpy.errstate(all="ignore"):  # what is not finite makes a step smaller
+        for begin, gap in zip(t, gaps, strict=False):
             ends, done = [0.0], 0.0
             while gap and done < 1.0:
                 share = 1.0 - done if size is None else min(size / abs(gap), 1.0 - done)
                 share = 1.0 - done if done + share > 1.0 - 1e-12 else share
                 tried += 1
-                if tried > max_steps or abs(share * gap) <= 1e-14 * max(abs(start), abs(gap)):
+                if tried > max_steps or (size is not None and size <= 1e-14 * max(abs(begin), abs(gap))):
                     raise NbgradError(
-                        f"odeint: no solution after {tried - 1} steps, at t = {start + done * gap}, with steps of "
+                        f"odeint: no solution after {tried - 1} steps, at t = {begin + done * gap}, with steps of "
                         f"{share * gap}; raise max_steps or the tolerances, or look whether f is stiff or not finite"
                     )
-                new, wrong = trial(y, numpy.array([start + done * gap, share * gap]), w)
+                new, wrong = trial(y, numpy.array([begin + done * gap, share * gap]), w)
                 scale = atol + rtol * numpy.maximum(abs(y), abs(new))
                 norm = numpy.sqrt(numpy.mean((wrong / scale) ** 2)) if y.size else 0.0
                 if not numpy.isfinite(norm):

@@ -6,17 +6,28 @@ import numpy
 
 from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
-from nbgrad.errors import ArgumentError, ShapeError, describe
+from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 from nbgrad.kernels import filtering
 from nbgrad.kernels import shape as views
-from nbgrad.numpy._arguments import as_array, cast, leaf, promoted
+from nbgrad.numpy import fft
+from nbgrad.numpy._arguments import as_array, as_integer, cast, leaf, promoted
 from nbgrad.numpy.convolution import conv
 from nbgrad.numpy.elementwise import conj
 from nbgrad.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, pad, part, reshape, sliced
 from nbgrad.numpy.products import matmul
 from nbgrad.numpy.reductions import mean
 
-__all__ = ["convolve", "convolve2d", "correlate", "correlate2d", "detrend", "fftconvolve", "get_window", "lfilter"]
+__all__ = [
+    "convolve",
+    "convolve2d",
+    "correlate",
+    "correlate2d",
+    "detrend",
+    "fftconvolve",
+    "get_window",
+    "hilbert",
+    "lfilter",
+]
 
 
 def convolve(in1, in2, mode="full", method="auto"):
@@ -52,10 +63,48 @@ def convolve(in1, in2, mode="full", method="auto"):
     return _convolved("convolve", in1, in2, mode)
 
 
-def fftconvolve(in1, in2, mode="full"):
-    """`convolve` of floats; the sums are taken directly, without the rounding errors of Fourier transforms."""
-    in1, in2 = (_inexact(as_array(x, "fftconvolve", n)) for x, n in ((in1, "in1"), (in2, "in2")))
-    return _convolved("fftconvolve", in1, in2, mode)
+def fftconvolve(in1, in2, mode="full", axes=None):
+    """`convolve` by Fourier transforms: for long arrays, with rounding errors of the size of the largest elements.
+
+    Parameters
+    ----------
+    in1, in2 : array_like
+        With as many dimensions; integers become float64.
+    mode : {"full", "same", "valid"}
+    axes : int or sequence of int, optional
+        Along which they are convolved, all unless given; others broadcast.
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        As for `convolve`.
+
+    Examples
+    --------
+    >>> from nbgrad.scipy import signal
+    >>> signal.fftconvolve([1.0, 2.0, 3.0], [0.0, 1.0, 0.5]).round(9)[1:]
+    Array([1. , 2.5, 4. , 1.5], shape=(4,), dtype=float64, device=cpu)
+    """
+    call = "fftconvolve"
+    in1, in2 = promoted(*(_inexact(as_array(x, call, n)) for x, n in ((in1, "in1"), (in2, "in2"))))
+    _check_ranks(call, in1, in2)
+    if not in1.ndim or not in1.size or not in2.size:
+        return _convolved(call, in1, in2, mode)
+    along = shapes.axes(call, axes, in1.ndim)
+    rest = shapes.without(in1.shape, along), shapes.without(in2.shape, along)
+    if shapes.broadcast(rest) is None:
+        raise ShapeError(
+            f"{call}: the axes that are not convolved do not broadcast\n"
+            f"    {describe(in1, 'in1')}\n    {describe(in2, 'in2')}"
+        )
+    import scipy.fft
+
+    extent = _extent(call, mode, [(in1.shape[a], in2.shape[a]) for a in along], in1, in2)
+    sizes = [scipy.fft.next_fast_len(in1.shape[a] + in2.shape[a] - 1) for a in along]
+    real = in1.dtype.kind == "f"
+    forward, back = (fft.rfftn, fft.irfftn) if real else (fft.fftn, fft.ifftn)
+    y = back(forward(in1, sizes, along) * forward(in2, sizes, along), sizes, along)
+    return sliced(cast(y, in1.dtype), {a: (start, 1, count) for a, (start, count) in zip(along, extent, strict=True)})
 
 
 def correlate(in1, in2, mode="full", method="auto"):
@@ -115,7 +164,7 @@ def _convolved2d(call, in1, in2, mode, boundary, fillvalue, further=0):
     if mode == "valid" or (_BOUNDARIES[boundary] == "constant" and type(fillvalue) is int and fillvalue == 0):
         return _convolved(call, in1, in2, mode, further)
     in1, in2 = promoted(in1, in2)
-    start = _extent(call, mode, in1, in2, further)
+    start = _extent(call, mode, list(zip(in1.shape, in2.shape, strict=True)), in1, in2, further)
     widths = [(m - 1, m - 1) for m in in2.shape]
     kind = _BOUNDARIES[boundary]
     wide = pad(in1, widths, kind, fillvalue) if kind == "constant" else pad(in1, widths, kind)
@@ -129,9 +178,15 @@ def _turned(x):
     return conj(x) if x.dtype.kind == "c" else x
 
 
-def _extent(call, mode, in1, in2, further=0):
-    """For each axis where in the full convolution the result starts, and its extent."""
-    pairs = list(zip(in1.shape, in2.shape, strict=True))
+def _check_ranks(call, in1, in2):
+    if in1.ndim != in2.ndim:
+        raise ShapeError(
+            f"{call}: in1 and in2 must have as many dimensions\n    {describe(in1, 'in1')}\n    {describe(in2, 'in2')}"
+        )
+
+
+def _extent(call, mode, pairs, in1, in2, further=0):
+    """For each pair of extents where in the full convolution the result starts, and its extent."""
     if mode == "full":
         return [(0, n + m - 1) for n, m in pairs]
     if mode == "same":
@@ -148,15 +203,12 @@ def _extent(call, mode, in1, in2, further=0):
 
 def _convolved(call, in1, in2, mode, further=0):
     in1, in2 = promoted(as_array(in1, call, "in1"), as_array(in2, call, "in2"))
-    if in1.ndim != in2.ndim:
-        raise ShapeError(
-            f"{call}: in1 and in2 must have as many dimensions\n    {describe(in1, 'in1')}\n    {describe(in2, 'in2')}"
-        )
+    _check_ranks(call, in1, in2)
     if in1.ndim == 0:
         return in1 * in2
     if not in1.size or not in2.size:
         return Array(graph.constant(0, in1.dtype, (0,)))  # as SciPy has it
-    extent = _extent(call, mode, in1, in2, further)
+    extent = _extent(call, mode, list(zip(in1.shape, in2.shape, strict=True)), in1, in2, further)
     x, w = (in1, in2) if in1.size >= in2.size else (in2, in1)
     # Element t of the full result sums over x[t - k], k < the window: what is needed of x, and zeros around it.
     margins, cut = [], {}
@@ -263,6 +315,44 @@ def _delayed(b, x, n):
     lanes = reshape(_fitted(x, n), (shapes.size(x.shape[:-1]), n, 1))
     y = conv(lanes, reshape(flip(b), (b.size, 1, 1)), padding=((b.size - 1, 0),))
     return reshape(y, (*x.shape[:-1], n))
+
+
+def hilbert(x, N=None, axis=-1):
+    """The analytic signal: `x` and, as the imaginary part, its Hilbert transform.
+
+    Parameters
+    ----------
+    x : array_like
+        Real.
+    N : int, optional
+        How many elements are transformed along the axis; all unless given.
+    axis : int
+
+    Returns
+    -------
+    Array
+        Complex.
+
+    Raises
+    ------
+    DtypeError
+        When `x` is complex.
+    """
+    x = _inexact(as_array(x, "hilbert"))
+    if x.dtype.kind == "c":
+        raise DtypeError(f"hilbert: x must be real\n    {describe(x, 'x')}")
+    axis = shapes.axis("hilbert", axis, x.ndim)
+    n = x.shape[axis] if N is None else as_integer(N, "hilbert", "N")
+    if n < 1:
+        raise ArgumentError(f"hilbert: N must be positive, not {n}")
+    # Negative frequencies go, positive ones count twice; those that are their own opposites stay.
+    share = numpy.zeros(n, x.dtype)
+    share[: (n + 1) // 2] = 2.0
+    share[0] = 1.0
+    if n % 2 == 0:
+        share[n // 2] = 1.0
+    shape = tuple(n if a == axis else 1 for a in range(x.ndim))
+    return fft.ifft(fft.fft(x, n, axis) * leaf(share.reshape(shape)), None, axis)
 
 
 def detrend(data, axis=-1, type="linear", bp=0, overwrite_data=False):

@@ -422,10 +422,8 @@ LACKING = {
 #: Functions whose other parameters are not all there.
 PARTIAL = {
     "array": {"object", "ndmax"},
-    "clip": {"a_min", "a_max"},
     "concat": {"dtype"},
     "cross": {"axisa", "axisb", "axisc"},
-    "diff": {"prepend", "append"},
     "einsum": {"optimize"},
     "linspace": {"axis"},
     "logspace": {"axis"},
@@ -459,14 +457,12 @@ def test_signatures_are_those_of_numpy():
                 assert same_default or (name, p) in DEFAULTS, f"{name}: {p}={ours_default!r}, not {parameter.default!r}"
         checked += 1
     assert checked > 100
+    for name, lacking in PARTIAL.items():  # what is there by now is not listed
+        assert not lacking & set(inspect.signature(getattr(np, name)).parameters), name
 
 
 #: Defaults that differ: ours says what NumPy's means.
-DEFAULTS = {
-    ("argsort", "stable"), ("sort", "stable"), ("cross", "axis"), ("copy", "order"), ("nan_to_num", "copy"),
-    ("astype", "copy"), ("arange", "step"),
-    ("permute_dims", "axes"),
-}  # fmt: skip
+DEFAULTS = {("argsort", "stable"), ("sort", "stable"), ("cross", "axis")}
 
 
 def test_names_and_places_of_numpys_arguments():
@@ -482,7 +478,10 @@ def test_names_and_places_of_numpys_arguments():
 
 
 #: Functions that may return the very array they were given, as in NumPy.
-SAME = {"asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "atleast_3d", "diff", "from_dlpack"}
+SAME = {
+    "asanyarray", "asarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "atleast_1d", "atleast_2d",
+    "atleast_3d", "diff", "from_dlpack", "polyder", "polyint", "real_if_close", "require", "trim_zeros",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in np.__all__ if n not in SAME and inspect.isfunction(getattr(np, n))])
@@ -494,8 +493,8 @@ def test_results_are_other_handles(name):
             for arguments in ((x,), (x, shape), (x, 0), ([x],)):
                 try:
                     results = getattr(np, name)(*arguments)
-                except (TypeError, ValueError, IndexError, ZeroDivisionError):
-                    continue  # not its arguments
+                except Exception:  # not its arguments
+                    continue
                 results = results if isinstance(results, (tuple, list)) else [results]
                 assert not any(y is x for y in results)
 

@@ -140,6 +140,29 @@ class Row:
 # ---------------------------------------------------------------- oracles that have no name elsewhere
 
 
+def by_terms(a, b):
+    """Convolution of sequences, product by product."""
+    y = numpy.zeros(len(a) + len(b) - 1, a.dtype)
+    for i, j in itertools.product(range(len(a)), range(len(b))):
+        y[i + j] += a[i] * b[j]
+    return y
+
+
+def by_normal_equations(a, b, rcond):
+    return numpy.einsum("ij,kj,kl->il", inverse(numpy.einsum("ki,kj->ij", a, a)), a, b)
+
+
+def each_of(function):
+    """A function of Python numbers as one of arrays that broadcast."""
+
+    def oracle(*arrays):
+        wide = numpy.broadcast_arrays(*arrays)
+        values = [function(*(v.item() for v in element)) for element in zip(*(w.flat for w in wide), strict=True)]
+        return numpy.array(values).reshape(wide[0].shape)
+
+    return oracle
+
+
 def real_cbrt(x):
     """Cube root, also of negative numbers."""
     return -mpmath.cbrt(-x) if x < 0 else mpmath.cbrt(x)
@@ -629,6 +652,25 @@ ROWS = (
     Row("searchsorted", bisected, cases=TABLES, dtypes=NUMBERS, gradient=None,
         empty=(Case(((0,), (3,)), {"side": "left"}), Case(((4,), (0,)), {"side": "right"})),
         prepared=lambda table, values: [numpy.sort(table), values]),
+    Row("convolve", by_terms, cases=(Case(((7,), (3,))), Case(((2,), (5,))), Case(((1,), (1,)))),
+        dtypes=("float64", "float32", "int64", "int32"), ulp=200, reason="sums of products may cancel"),
+    # parts of numbers, and integers
+    Row("ldexp", lambda x, e: x * 2.0**e, cases=(Case(((3, 4), (4,)), {}, {1: 5}), Case(((), (2,)), {}, {1: 3})),
+        empty=(Case(((0, 3), (3,)), {}, {1: 5}),), ulp=0.5),
+    Row("binary_exponent", each_of(lambda x: math.frexp(x)[1]), cases=(Case(((3, 4),)), Case(((),))),
+        empty=(Case(((0, 3),)),), gradient=None),
+    Row("nextafter", each_of(math.nextafter), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),),
+        dtypes=("float64",), rtol=1e-9, reason="differences of numbers that are moved by one unit"),
+    Row("spacing", each_of(lambda x: math.copysign(math.ulp(x), x)), cases=(Case(((3, 4),)),), empty=(Case(((0, 3),)),),
+        dtypes=("float64",), gradient=None),
+    Row("gcd", each_of(math.gcd), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),), dtypes=INTEGERS,
+        gradient=None),
+    Row("lcm", each_of(math.lcm), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),), dtypes=INTEGERS,
+        gradient=None),
+    Row("bitwise_count", each_of(lambda n: abs(n).bit_count()), cases=(Case(((3, 4),)),), empty=(Case(((0, 3),)),),
+        dtypes=INTEGERS, gradient=None),
+    Row("least_squares", by_normal_equations, cases=(Case(((6, 3), (6, 2)), {"rcond": 1e-9}),
+        Case(((4, 1), (4, 1)), {"rcond": 1e-9})), rtol=1e-7, ulp=4000, reason="the oracle squares the condition"),
     # gathers and scatters
     Row("take", picked, cases=GATHERS, empty=(Case(((5,), (0,)), {"axis": 0}, {1: 5}),), dtypes=ANY),
     Row("scatter_add", scattered, cases=SCATTERS, empty=(Case(((5,), (0,), (0,)), {"axis": 0}, {1: 5}),),

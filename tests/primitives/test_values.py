@@ -84,7 +84,8 @@ def reference_ulp(row, dtype):
 
 
 #: Those that take or return complex numbers only, which `test_complex.py`, test_fft and test_linalg_gradients have.
-OF_COMPLEX = {"real", "imag", "conjugate", "from_parts", "on_pairs", "fft", "rfft", "irfft", "eig", "eigvals"}
+OF_COMPLEX = {"real", "imag", "conjugate", "from_parts", "on_pairs", "fft", "rfft", "irfft", "eig", "eigvals",
+              "polynomial_roots"}  # fmt: skip
 
 
 def test_every_primitive_has_a_row():

@@ -102,6 +102,22 @@ def test_quad_inside_of_jit_and_of_nests():
         numpy.testing.assert_allclose(slopes["end"].numpy(), 12 + 6, rtol=1e-10)
 
 
+@pytest.mark.parametrize("jit", [0, 2])
+def test_an_integral_of_integrals(settings, jit):
+    """Of x y^2 k over the triangle below the diagonal: k / 15."""
+    settings.jit = jit
+
+    def inner(x, k):
+        return integrate.quad(lambda y, x, k: k * x * y * y, 0.0, x, (x, k))[0]
+
+    def loss(k):
+        return integrate.quad(inner, 0.0, 1.0, (k,))[0]
+
+    value, slope = ng.value_and_grad(loss)(ng.asarray(3.0))
+    assert abs(float(value) - 0.2) < 1e-10
+    assert abs(float(slope) - 1 / 15) < 1e-10
+
+
 def test_quad_with_points_and_small_gradients():
     """Tolerances are those of the integral, however small what is done with it."""
     step = lambda x, k: np.where(x > 0.3, np.exp(k * x), 0.0)  # noqa: E731
@@ -203,6 +219,22 @@ def test_odeint_of_nests():
 
     slopes = ng.grad(loss)({"k": [ng.asarray(4.0), ng.asarray(0.0)]})
     assert abs(float(slopes["k"][0]) - 2 * -numpy.sin(2.0) / 4) < 1e-6  # d cos(sqrt(k)) / dk
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_gradients_of_the_graph(method):
+    """`nbgrad.gradients` of y' = -k y^2 from 1: y(1) = 1 / (1 + k), and of k x^2 over [0, 2] by `quad`."""
+    k = ng.asarray(0.5)
+    y = integrate.odeint(lambda y, t, k: -k * y * y, ng.asarray([1.0]), [0, 1], k, method=method, substeps=50)[-1]
+    slope = ng.gradients(y, k)[0]
+    curve = ng.gradients(slope, k)[0]
+    assert abs(float(slope) + 1.5**-2) < 1e-6
+    assert abs(float(curve) - 2 * 1.5**-3) < 1e-6
+    z = integrate.quad(lambda x, k: k * k * x * x, 0.0, 2.0, (k,))[0]
+    slope = ng.gradients(z, k)[0]
+    curve = ng.gradients(slope, k)[0]
+    assert abs(float(slope) - 8 / 3) < 1e-10
+    assert abs(float(curve) - 16 / 3) < 1e-10
 
 
 def test_rk4_inside_of_jit():

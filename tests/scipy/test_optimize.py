@@ -1,5 +1,8 @@
 """Solvers against SciPy's own answers with hand-written functions, and derivatives against differences."""
 
+import subprocess
+import sys
+
 import numpy
 import pytest
 import scipy.optimize
@@ -341,6 +344,30 @@ MESSAGES = (
 def test_error(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_fit_of_a_differential_equation():
+    """The rate of a decay from its solution, by products with the Hessian through `odeint`."""
+    from nbgrad.scipy import integrate
+
+    t = numpy.linspace(0.0, 2.0, 5)
+    data = 3.0 * numpy.exp(-0.7 * t)
+
+    def loss(p):
+        y = integrate.odeint(lambda y, t, k: -k * y, p["start"], t, p["rate"], method="rk4", substeps=5)
+        return ((y - data) ** 2).sum()
+
+    found = optimize.minimize(loss, {"start": 1.0, "rate": 0.1}, method="trust-ncg")
+    numpy.testing.assert_allclose([found.x["start"], found.x["rate"]], [3.0, 0.7], rtol=1e-5)
+
+
+@pytest.mark.parametrize("module", ["optimize", "integrate", "signal", "ndimage"])
+def test_import_is_light(module):
+    """SciPy is imported when one of its functions is first needed."""
+    heavy = {"scipy", "numba", "llvmlite", "optree"}
+    code = f"import sys, nbgrad.scipy.{module}; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == []
 
 
 def test_submodules_are_imported_when_asked_for():

@@ -6,6 +6,7 @@ import scipy.signal
 from checking import check_gradient, normal, same
 
 import nbgrad as ng
+import nbgrad.numpy as np
 from nbgrad import errors
 from nbgrad.scipy import signal
 
@@ -44,6 +45,34 @@ def test_convolutions(settings, a, b, mode, jit):
 def test_gradients_of_convolutions(a, b, mode):
     for name in ("convolve", "correlate"):
         check_gradient(lambda x, y, n=name: getattr(signal, n)(x, y, mode), normal(*a), normal(*b, seed=1))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("a", "b", "axes"),
+    [((5, 6), (2, 6), 0), ((5, 6), (1, 3), [1]), ((2, 5, 4), (1, 3, 4), (-2, 2)), ((7,), (3,), None)],
+)
+def test_convolutions_by_fourier_transforms(a, b, axes, mode):
+    x, y = normal(*a), normal(*b, seed=1)
+    same(signal.fftconvolve(x, y, mode, axes), scipy.signal.fftconvolve(x, y, mode, axes), 1e-12)
+    z = x * 1j + 1
+    same(signal.fftconvolve(z, y, mode, axes), scipy.signal.fftconvolve(z, y, mode, axes), 1e-12)
+    check_gradient(lambda x, y: signal.fftconvolve(x, y, mode, axes), x, y)
+    check_gradient(lambda x, y: np.abs(signal.fftconvolve(x * 1j + 1, y, mode, axes)) ** 2, x, y)
+
+
+@pytest.mark.parametrize("jit", [0, 2])
+@pytest.mark.parametrize(
+    ("shape", "how"), [((7,), {}), ((8,), {}), ((3, 6), {"axis": 0}), ((5,), {"N": 8}), ((1,), {})]
+)
+def test_hilbert(settings, shape, how, jit):
+    settings.jit = jit
+    x = normal(*shape)
+    same(signal.hilbert(x, **how), scipy.signal.hilbert(x, **how), 1e-13)
+    assert signal.hilbert(x.astype("float32"), **how).dtype == "complex64"
+    if jit == 0:
+        check_gradient(lambda x: np.abs(signal.hilbert(x, **how) + 1.5) ** 2, x)
+        check_gradient(lambda x: signal.hilbert(x, **how).imag, x)
 
 
 def test_gradient_by_complex_numbers():
@@ -161,6 +190,9 @@ MESSAGES = (
     (lambda: signal.lfilter(A, A, A, zi=[1.0, 2.0]), errors.ShapeError, r"zi must have shape \(3,\), or broad"),
     (lambda: signal.detrend(A, type="cubic"), errors.ArgumentError, r"'linear' or 'constant', not 'cubic'"),
     (lambda: signal.detrend(A, bp=9), errors.ArgumentError, r"detrend: bp must hold places from 0 to 4, not 9"),
+    (lambda: signal.fftconvolve(M, M[:2], axes=1), errors.ShapeError, r"the axes that are not convolved do not broad"),
+    (lambda: signal.hilbert(A * 1j), errors.DtypeError, r"hilbert: x must be real"),
+    (lambda: signal.hilbert(A, 0), errors.ArgumentError, r"hilbert: N must be positive, not 0"),
     (lambda: signal.detrend(1.0), errors.ShapeError, r"detrend: data needs at least 1 dimension"),
 )  # fmt: skip
 

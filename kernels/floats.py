@@ -1,0 +1,52 @@
+"""The parts of floating-point numbers, and their neighbours.  All of them are called by NumPy between launches."""
+
+import numpy
+
+from nbgrad import shapes
+from nbgrad.errors import ShapeError, describe
+from nbgrad.primitive import structural
+
+
+def broadcast(call, x1, x2):
+    """The shape that two operands broadcast to, or ShapeError."""
+    shape = shapes.broadcast([x1.shape, x2.shape])
+    if shape is None:
+        raise ShapeError(
+            f"{call}(x1, x2): shapes {x1.shape} and {x2.shape} do not broadcast\n"
+            f"    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
+        )
+    return shape
+
+
+@structural("array", reference=numpy.ldexp)
+def ldexp(x1, x2):
+    """x1 * 2**x2 for integers x2, without overflow on the way."""
+    return broadcast("ldexp", x1, x2), x1.dtype
+
+
+@ldexp.vjp
+def ldexp_vjp(g, x2):
+    return ldexp(g, x2), None
+
+
+@structural("array", reference=lambda x: numpy.frexp(x)[1], differentiable=False)
+def binary_exponent(x):
+    """The integer e with |x| = m 2**e, 0.5 <= m < 1."""
+    return x.shape, numpy.dtype("int32")
+
+
+@structural("array", reference=numpy.nextafter)
+def nextafter(x1, x2):
+    """The next representable number after x1 towards x2."""
+    return broadcast("nextafter", x1, x2), x1.dtype
+
+
+@nextafter.vjp
+def nextafter_vjp(g):
+    return g, None  # the distance to the neighbour is constant almost everywhere
+
+
+@structural("array", reference=numpy.spacing, differentiable=False)
+def spacing(x):
+    """The distance to the nearest other number: piecewise constant."""
+    return x.shape, x.dtype
