@@ -146,7 +146,7 @@ def unscaled(size, near, far):
 
 @elementwise(from_scipy("i0"), cost=100)
 def i0(x):
-    """The modified Bessel function of order 0.  4 ULP."""
+    """The modified Bessel function of order 0.  6 ULP."""
     size = magnitude(x)
     near, far = near_and_far(size)
     near, far = polynomial(near, by_precision(I0_NEAR, I0_NEAR_32)), polynomial(far, by_precision(I0_FAR, I0_FAR_32))

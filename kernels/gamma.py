@@ -62,7 +62,7 @@ def rest_of_larger(a, b):
 
 @elementwise(from_scipy("betaln"), cost=500)
 def betaln(x1, x2):
-    """Logarithm of |B(x1, x2)|.  16 ULP of 1, or of the result where that is larger, for positive arguments."""
+    """Logarithm of |B(x1, x2)|.  24 ULP of 1, or of the result where that is larger, for positive arguments."""
     a, b = select(x1 < x2, x1, x2), select(x1 < x2, x2, x1)
     safe_a, safe_b = select(a >= 8.0, a, 8.0), select(b >= 8.0, b, 8.0)
     ratio = safe_a / safe_b

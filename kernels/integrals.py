@@ -3,7 +3,7 @@
 import numpy
 
 from nbgrad.kernels._called import Called
-from nbgrad.kernels._intrinsics import select
+from nbgrad.kernels._intrinsics import by_precision, select
 from nbgrad.kernels.exponential import exp, expm1, log1p
 from nbgrad.kernels.selection import where
 from nbgrad.kernels.special import digamma
@@ -150,7 +150,9 @@ def _exprel(x):
 @elementwise(_exprel, cost=20)
 def exprel(x):
     """(exp(x) - 1) / x, 1 at 0.  3 ULP."""
-    return select(x == 0.0, 1.0, select(x == INFINITY, x, expm1(x) / x))
+    half = exp(0.5 * x)  # where exp(x) overflows before the quotient
+    value = select(x > by_precision(700.0, 80.0), half * (half / x), expm1(x) / x)
+    return select(x == 0.0, 1.0, select(x == INFINITY, x, value))
 
 
 @exprel.vjp

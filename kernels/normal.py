@@ -132,7 +132,8 @@ def normal_hazard(x):
     square, low = two_product(size, size)
     k, high, tail = exp_pair(-0.5 * square)
     left = times_power_of_two((high + fma(-0.5 * low, high, tail)) / (ROOT_TWO_PI * (1.0 - normal_tail(size))), k)
-    return select(x < 0.0, left, 1.0 / (HALF_ROOT_PI * ROOT_TWO * erfcx(magnitude(x) * ROOT_HALF)))
+    right = 1.0 / (HALF_ROOT_PI * ROOT_TWO * erfcx(magnitude(x) * ROOT_HALF))
+    return select(x < 0.0, left, select(x > by_precision(1e15, 1e7), x, right))  # x + 1 / x - ...
 
 
 @normal_hazard.vjp

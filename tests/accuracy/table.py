@@ -127,6 +127,11 @@ def _not_tiny(x):
     return (x == 0) | (numpy.abs(x) > 1e-300)
 
 
+def _not_endless(x):
+    """Where SciPy's functions, which may serve as the truth for float32, are not nan."""
+    return numpy.abs(x) != numpy.inf
+
+
 def _between_poles(x):
     """Where the gamma function is a normal number."""
     return ((x > 0) & (x >= 1e-38)) | ((x > -30) & (x != numpy.floor(x)) & (numpy.abs(x) > 1e-30))
@@ -219,6 +224,38 @@ def _gamma(x):
     return mpmath.gamma(x) if x else x * 0 + mpmath.inf
 
 
+def _bessel(order, scaled):
+    """The modified Bessel function, beyond 1e4 by the first terms of its asymptotic series (DLMF 10.40.1)."""
+
+    def value(x):
+        size = abs(x)
+        if size < 1e4:
+            found = mpmath.besseli(order, size) * (mpmath.exp(-size) if scaled else 1)
+        elif scaled:
+            m = 4 * order * order
+            terms = 1 - (m - 1) / (8 * size) + (m - 1) * (m - 9) / (128 * size**2)
+            terms -= (m - 1) * (m - 9) * (m - 25) / (3072 * size**3)
+            terms += (m - 1) * (m - 9) * (m - 25) * (m - 49) / (98304 * size**4)
+            found = terms / mpmath.sqrt(2 * mpmath.pi * size)
+        else:
+            found = mpmath.inf
+        return -found if order and x < 0 else found
+
+    return value
+
+
+def _exprel(x):
+    if abs(x) > 1e4:
+        return mpmath.inf if x > 0 else -1 / x
+    return mpmath.expm1(x) / x if x else mpmath.mpf(1)
+
+
+def _log_quotient(x):
+    if x == mpmath.inf:
+        return mpmath.mpf(0)
+    return _log1p(x) / x if x else mpmath.mpf(1)
+
+
 def _betaln(a, b):
     return mpmath.loggamma(a) + mpmath.loggamma(b) - mpmath.loggamma(a + b)
 
@@ -253,7 +290,7 @@ ROWS = (
     Row("polygamma2", ((0, 40),), _psi(2), (8, 8), signed=False, inside=_positive),
     Row("polygamma3", ((0, 40),), _psi(3), (8, 8), signed=False, inside=_positive),
     Row("gamma", ((-20, 40),), _gamma, (10, 10), ((1e-300, 170),), signed=False, inside=_between_poles),
-    Row("betaln", ((0.1, 20), (0.1, 20)), _betaln, (16, 16), ((1e-3, 1e6), (1e-3, 1e6)), signed=False, floor=1.0),
+    Row("betaln", ((0.1, 20), (0.1, 20)), _betaln, (24, 24), ((1e-3, 1e6), (1e-3, 1e6)), signed=False, floor=1.0),
     Row("erfcx", ((-5, 30),), _erfcx, (8, 8)),
     Row("ndtr", ((-38, 6),), _ndtr, (8, 8)),
     Row("log_ndtr", ((-40, 6),), _log_ndtr, (8, 8)),
@@ -261,6 +298,12 @@ ROWS = (
     Row("erfinv", ((-1, 1),), _erfinv, (6, 6)),
     Row("erfcinv", ((0, 1),), _erfcinv, (6, 6), ((1e-300, 1),), signed=False, floor=1.0, inside=_not_tiny),
     Row("ndtri", ((0, 1),), _ndtri, (6, 6), ((1e-300, 1),), signed=False, floor=1.0, inside=_not_tiny),
+    Row("i0", ((-20, 20),), _bessel(0, False), (6, 6), inside=_not_endless),
+    Row("i1", ((-20, 20),), _bessel(1, False), (6, 6), inside=_not_endless),
+    Row("i0e", ((-20, 20),), _bessel(0, True), (4, 4)),
+    Row("i1e", ((-20, 20),), _bessel(1, True), (6, 6)),
+    Row("exprel", ((-40, 720),), _exprel, (3, 3)),
+    Row("log_quotient", ((-1, 3),), _log_quotient, (3, 3), inside=lambda x: x < numpy.inf),
     Row("sqrt", ((0, 5),), _real(mpmath.sqrt), (0.5, 0.5)),
     Row("rsqrt", ((0, 5),), _rsqrt, (1.5, 1.5), inside=lambda x: x != 0),
     Row("cbrt", ((-5, 5),), _cbrt, (1, 1)),

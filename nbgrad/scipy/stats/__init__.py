@@ -2,7 +2,7 @@
 
 >>> import nbgrad.scipy.stats as stats
 >>> stats.norm.cdf([0.0, 1.96])
-Array([0.5       , 0.9750021], shape=(2,), dtype=float64, device=cpu)
+Array([0.5      , 0.9750021], shape=(2,), dtype=float64, device=cpu)
 
 Derivatives outside of the support are 0.  Those of distribution functions by the parameters of gammas and betas come
 from `nbgrad.scipy.special`.
