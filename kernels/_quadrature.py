@@ -24,6 +24,12 @@ def _nodes(step=1 / 20, reach=3.4):
     return numpy.where(t < 0, distance, 1 - distance), weight
 
 
+def in_blocks(function, *arrays, size=1024):
+    """A function of one-dimensional arrays, a part of them at a time: it makes arrays of nodes times elements."""
+    parts = [function(*(v[k : k + size] for v in arrays)) for k in range(0, arrays[0].size, size)]
+    return numpy.concatenate(parts) if parts else arrays[0]
+
+
 def bell(kappa, order):
     """The complete Bell polynomial with cumulants kappa(*index), for the multi-index `order`."""
     if not any(order):
@@ -70,33 +76,33 @@ def _gamma_density(a, x):
 
 def gammainc_derivative(a, x, *, order):
     """The derivative of that order by a of the regularised lower incomplete gamma function P(a, x)."""
-    import scipy.special as sp
 
     a, x = numpy.broadcast_arrays(numpy.asarray(a, float), numpy.asarray(x, float))
     inside = (a > 0) & (x > 0) & numpy.isfinite(a) & numpy.isfinite(x)
     out = numpy.where((a > 0) & (x >= 0), 0.0, numpy.nan)
-    a, x = a[inside], x[inside]
+    with numpy.errstate(all="ignore"):
+        out[inside] = in_blocks(lambda a, x: _gamma_integral(a, x, order), a[inside], x[inside])
+    return out
+
+
+def _gamma_integral(a, x, order):
+    import scipy.special as sp
+
     psi = [sp.polygamma(k, a) for k in range(order)]
     log_x, top = numpy.log(x), numpy.maximum(x, a)
     lower = log_x < psi[0]  # where the first derivative of the density changes sign
     c = CUT / top
-    with numpy.errstate(all="ignore"):
-        down = _newton(
-            lambda u: (a * u + x * numpy.expm1(-u) - CUT, a - x * numpy.exp(-u)), CUT / a + 12 / numpy.sqrt(a)
-        )
-        up = _newton(
-            lambda u: (top * numpy.expm1(u) - a * u - CUT, top * numpy.exp(u) - a),
-            numpy.log1p(1.1 * c + numpy.sqrt(2.2 * c)),
-        )
-        reach = numpy.where(lower, -down, up + numpy.log(top) - log_x)
-        total = numpy.zeros_like(x)
-        for v, w in zip(*_nodes(), strict=True):
-            u = v * reach
-            s = log_x + u
-            shape = bell(lambda k, s=s: s - psi[0] if k == 1 else -psi[k - 1], (order,))
-            total += w * numpy.exp(a * u - x * numpy.expm1(u)) * shape
-        out[inside] = -total * _gamma_density(a, x) * reach
-    return out
+    down = _newton(lambda u: (a * u + x * numpy.expm1(-u) - CUT, a - x * numpy.exp(-u)), CUT / a + 12 / numpy.sqrt(a))
+    up = _newton(
+        lambda u: (top * numpy.expm1(u) - a * u - CUT, top * numpy.exp(u) - a),
+        numpy.log1p(1.1 * c + numpy.sqrt(2.2 * c)),
+    )
+    reach = numpy.where(lower, -down, up + numpy.log(top) - log_x)
+    node, weight = _nodes()
+    u = node[:, None] * reach
+    shape = bell(lambda k: log_x + u - psi[0] if k == 1 else -psi[k - 1], (order,))
+    total = weight @ (numpy.exp(a * u - x * numpy.expm1(u)) * shape)
+    return -total * _gamma_density(a, x) * reach
 
 
 def _beta_density(a, b, x, y):
@@ -120,27 +126,29 @@ def _beta_density(a, b, x, y):
 
 def betainc_derivative(a, b, x, *, order):
     """The derivative of the orders (by a, by b) of the regularised incomplete beta function I_x(a, b)."""
-    import scipy.special as sp
 
     a, b, x = numpy.broadcast_arrays(*(numpy.asarray(v, float) for v in (a, b, x)))
     inside = (a > 0) & (b > 0) & (x > 0) & (x < 1) & numpy.isfinite(a) & numpy.isfinite(b)
     out = numpy.where((a > 0) & (b > 0) & (x >= 0) & (x <= 1), 0.0, numpy.nan)
-    a, b, x = a[inside], b[inside], x[inside]
     with numpy.errstate(all="ignore"):
-        both = sp.digamma(a + b)
-        if order[1] == 0:
-            upper = numpy.log(x) > sp.digamma(a) - both
-        elif order[0] == 0:
-            upper = numpy.log1p(-x) < sp.digamma(b) - both
-        else:
-            upper = x * (a + b) > a
-        out[inside] = numpy.where(
-            upper,
-            -_beta_below(numpy.where(upper, b, 1.0), numpy.where(upper, a, 1.0), numpy.where(upper, 1 - x, 0.5),
-                         numpy.where(upper, x, 0.5), order[::-1]),
-            _beta_below(numpy.where(upper, 1.0, a), numpy.where(upper, 1.0, b), numpy.where(upper, 0.5, x),
-                        numpy.where(upper, 0.5, 1 - x), order),
-        )  # fmt: skip
+        out[inside] = in_blocks(lambda a, b, x: _beta_integral(a, b, x, order), a[inside], b[inside], x[inside])
+    return out
+
+
+def _beta_integral(a, b, x, order):
+    import scipy.special as sp
+
+    both = sp.digamma(a + b)
+    if order[1] == 0:
+        upper = numpy.log(x) > sp.digamma(a) - both
+    elif order[0] == 0:
+        upper = numpy.log1p(-x) < sp.digamma(b) - both
+    else:
+        upper = x * (a + b) > a
+    out = numpy.empty_like(x)
+    out[upper] = -_beta_below(b[upper], a[upper], 1 - x[upper], x[upper], order[::-1])
+    lower = ~upper
+    out[lower] = _beta_below(a[lower], b[lower], x[lower], 1 - x[lower], order)
     return out
 
 
@@ -171,11 +179,11 @@ def _beta_below(a, b, x, y, order):
     first = numpy.where((above > 0) & (above < reach), above, reach)  # the integrand bends at t = 1/2: there is an end
     log_x = numpy.where(x < 0.5, numpy.log(x), numpy.log1p(-y))
     log_y = numpy.where(y < 0.5, numpy.log(y), numpy.log1p(-x))
-    total = numpy.zeros_like(x)
+    node, weight = _nodes()
+    total = 0.0
     for start, length in ((0.0, first), (first, reach - first)):
-        for v, w in zip(*_nodes(), strict=True):
-            u = -(start + v * length)
-            grown = numpy.where(x < 0.5, numpy.log1p(x * numpy.expm1(u)), numpy.log(y + x * numpy.exp(u)))
-            log_t, log_rest = log_x + u - grown, log_y - grown
-            total += w * length * numpy.exp(a * u - n * grown) * bell(kappa, order)
+        u = -(start + node[:, None] * length)
+        grown = numpy.where(x < 0.5, numpy.log1p(x * numpy.expm1(u)), numpy.log(y + x * numpy.exp(u)))
+        log_t, log_rest = log_x + u - grown, log_y - grown
+        total = total + length * (weight @ (numpy.exp(a * u - n * grown) * bell(kappa, order)))
     return total * _beta_density(a, b, x, y)

@@ -17,10 +17,11 @@ from nbgrad import graph
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.errors import MissingRuleError
+from nbgrad.numpy.left_out import LEFT_OUT
 
 PAGE = pathlib.Path(__file__).parents[1] / "functions.md"
 MODULES = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special", "scipy.linalg", "scipy.signal", "scipy.ndimage",
-           "scipy.integrate", "scipy.optimize")  # fmt: skip
+           "scipy.integrate")  # fmt: skip
 HEAD = """# Functions: what each one has
 
 Made by `python docs/scripts/function_table.py`, which calls each function and looks at the graph; a test compares.
@@ -35,6 +36,42 @@ TRIES = ((V,), (M,), (V, V + 0.1), (M, M), (M, V[:3]), (V, 2), (V, (1, 5)), ([V,
          (V, [1, 2]), (V, V, V), (3,), ((2, 3),), ((2, 3), 1.0), (0.0, 1.0), ("ij,jk->ik", M, M), (V > 0.3, V, V), (0.3, 0.4, V),
          (2, V), (V, 1.5), (1.5, 2.5, V), (M, (2, 2), 1), (lambda t: t * t, V), (lambda x: (x * x).sum(), V))  # fmt: skip
 
+MORE = """
+## Elsewhere
+
+`nbgrad.scipy.optimize` hands SciPy's solvers compiled gradients, Jacobians and products with Hessians; nothing flows
+through a solver. The distributions of `nbgrad.scipy.stats` are made of the functions above, with gradients in the
+argument and in every parameter.
+
+## What NumPy has and `nbgrad.numpy` has not
+
+Asking for one of these is an `AttributeError` that says the same, and for any other name one that says what is nearest.
+
+| name | why, and what instead |
+|---|---|
+"""
+I, IMAGES, FILTERS = numpy.array([1, 2, 3]), numpy.ones((1, 5, 5, 2)), numpy.ones((3, 3, 2, 3))
+#: Arguments for those that take nothing of the kind.
+CALLS = {
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "left_shift",
+                     "right_shift", "gcd", "lcm"), (I, I)),
+    "conv": (IMAGES, FILTERS), "conv2d": (IMAGES, FILTERS), "conv_transpose": (IMAGES, FILTERS.swapaxes(2, 3)), "get_window": ("hann", 5),
+    "tensorinv": (numpy.eye(4).reshape(2, 2, 2, 2),),
+    "max_pool": (IMAGES, 2), "avg_pool": (IMAGES, 2), "segment_sum": (V, numpy.array([0, 0, 1, 1, 1]), 2),
+    "apply_along_axis": (lambda x: x.sum(), 0, M), "apply_over_axes": (lambda x, axis: x.sum(axis, keepdims=True), M, [0]),
+    "dsplit": (numpy.ones((1, 2, 2)), 2), "vsplit": (M, 3), "fromfunction": (lambda i: i * 1.0, (3,)), "kaiser": (5, 2.0),
+    "polyfit": (V, V * V, 1), "ravel_multi_index": ((I, I), (4, 4)), "unravel_index": (I, (2, 3)),
+    "unpackbits": (numpy.array([3], "uint8"),), "mask_indices": (3, numpy.triu), "frombuffer": (b"12345678",),
+    "fromstring": ("1 2",), "matrix_power": (M, 2), "hyp2f1": (0.5, 1.5, 2.0, V), "cho_solve": ((M, True), V[:3]),
+    "solve_sylvester": (M, M, M), "map_coordinates": (M, numpy.ones((2, 4))), "shift": (M, 0.5), "zoom": (M, 2.0),
+    "fixed_quad": (lambda x: x * x, 0.0, V[0:1].sum()), "quad": (lambda x: x * x, 0.0, 0.5),
+    "odeint": (lambda y, t: -y, V, numpy.array([0.0, 0.1])),
+}  # fmt: skip
+WORDS = {"map_coordinates": {"order": 1}, "shift": {"order": 1}, "zoom": {"order": 1}, "fromstring": {"sep": " "}}
+#: Functions that write into the first of these.
+WRITES = {"put": (V, [0], V[:1]), "place": (V, V > 0.3, V[:1]), "putmask": (V, V > 0.3, V[:1]), "copyto": (V, V + 1),
+          "fill_diagonal": (M, V[0:1]), "put_along_axis": (M, numpy.zeros((1, 3), int), M[:1], 0)}  # fmt: skip
+
 
 def arrays(x):
     if isinstance(x, numpy.ndarray):
@@ -42,27 +79,30 @@ def arrays(x):
     return [arrays(v) for v in x] if isinstance(x, list) and x and isinstance(x[0], numpy.ndarray) else x
 
 
-def called(function):
+def called(name, function):
     """(inputs, outputs) as Nodes of a call that works; None where none of the arguments do."""
-    for arguments in TRIES:
+    worked, writes = None, WRITES.get(name)
+    for arguments in [writes] if writes else [CALLS[name]] if name in CALLS else TRIES:
         given = [arrays(a) for a in arguments]
         inputs = [x._node for a in given for x in (a if isinstance(a, list) else [a]) if isinstance(x, Array)]
         with warnings.catch_warnings(), numpy.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
-                made = function(*given)
+                made = function(*given, **WORDS.get(name, {}))
             except Exception:
                 continue
+        made = given[0] if writes else made
         made = made if isinstance(made, (tuple, list)) else [made]
         outputs = [y._node for y in made if isinstance(y, Array)]
         if outputs:
             return inputs, outputs
-    return None
+        worked = [], []
+    return worked
 
 
-def facts(function):
+def facts(name, function):
     """(gradient, CPU, CUDA) of a function; None where it was not called."""
-    found = called(function)
+    found = called(name, function)
     if found is None:
         return None
     inputs, outputs = found
@@ -106,11 +146,13 @@ def page():
         module = importlib.import_module(f"nbgrad.{name}")
         parts.append(f"\n## `nbgrad.{name}`\n\n| function | gradient | CPU | CUDA |\n|---|---|---|---|\n")
         for function_name, function in public(module):
-            found = facts(function)
+            found = facts(function_name, function)
             if found:
                 parts.append(f"| {function_name} | {' | '.join(found)} |\n")
             else:
-                parts.append(f"| {function_name} | see its docstring | | |\n")
+                raise SystemExit(f"{name}.{function_name}: no arguments are known to try it on; add some to CALLS")
+    parts.append(MORE)
+    parts += [f"| {name} | {reason} |\n" for name, reason in sorted(LEFT_OUT.items())]
     return "".join(parts)
 
 

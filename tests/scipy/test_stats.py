@@ -177,6 +177,15 @@ def test_outside_of_the_support_nothing_is_nan():
     assert stats.gamma.logpdf(x, 2.0).numpy()[:3].tolist() == [-math.inf] * 3
 
 
+def test_a_power_that_vanishes_still_has_a_derivative():
+    """x**(a - 1) at a = 1 by a."""
+    x, one = 0.3, ng.asarray(1.0)
+    by_a = ng.grad(lambda a: stats.gamma.logpdf(x, a))(one).numpy()
+    numpy.testing.assert_allclose(by_a, math.log(x) - scipy.special.digamma(1.0), rtol=1e-14)
+    found = ng.grad(lambda a, b: stats.beta.logpdf(x, a, b), (0, 1))(one, one)
+    numpy.testing.assert_allclose([g.numpy() for g in found], [math.log(x) + 1, math.log1p(-x) + 1], rtol=1e-14)
+
+
 @pytest.mark.parametrize(("name", "parameters"), [
     ("norm", (0.0, -1.0)), ("gamma", (-2.0,)), ("beta", (1.0, 0.0)), ("poisson", (-1.0,)), ("binom", (2.5, 0.5)),
     ("truncnorm", (1.0, 0.0)),
@@ -192,8 +201,7 @@ def test_invalid_parameters_are_nan(name, parameters):
 @pytest.mark.parametrize("b", [-37.0, 0.5, 31.0, math.inf])
 def test_truncated_normal_in_the_tails(a, b):
     if a >= b:
-        with pytest.raises(AssertionError):
-            assert not numpy.isnan(stats.truncnorm.logpdf(a, a, b).numpy())
+        assert numpy.isnan(stats.truncnorm.logpdf(a, a, b).numpy())
         return
     x = numpy.linspace(max(a, -39.0), min(b, 40.0), 7)[1:-1]
     for f in ("logpdf", "cdf", "logcdf", "logsf"):
