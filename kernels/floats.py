@@ -35,9 +35,14 @@ def binary_exponent(x):
     return x.shape, numpy.dtype("int32")
 
 
-@structural("array", reference=numpy.nextafter)
-def nextafter(x1, x2):
-    """The next representable number after x1 towards x2."""
+def _within(function):
+    """A function of numbers of a dtype: float16 arrives as float32 in compiled programs."""
+    return lambda *xs, dtype: function(*(x.astype(dtype) for x in xs)).astype(xs[0].dtype)
+
+
+@structural("array", reference=_within(numpy.nextafter))
+def nextafter(x1, x2, *, dtype):
+    """The next number after x1 towards x2 that `dtype` has."""
     return broadcast("nextafter", x1, x2), x1.dtype
 
 
@@ -46,7 +51,7 @@ def nextafter_vjp(g):
     return g, None  # the distance to the neighbour is constant almost everywhere
 
 
-@structural("array", reference=numpy.spacing, differentiable=False)
-def spacing(x):
-    """The distance to the nearest other number: piecewise constant."""
+@structural("array", reference=_within(numpy.spacing), differentiable=False)
+def spacing(x, *, dtype):
+    """The distance to the nearest other number that `dtype` has: piecewise constant."""
     return x.shape, x.dtype

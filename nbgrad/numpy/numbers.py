@@ -80,9 +80,11 @@ def modf(x):
 
 def nextafter(x1, x2):
     """The next floating-point number after x1 towards x2; its derivative by x1 is 1."""
-    return floats.nextafter(*_operands("nextafter", x1, x2, "f"))
+    x1, x2 = _operands("nextafter", x1, x2, "f")
+    return floats.nextafter(x1, x2, dtype=x1.dtype)
 
 
 def spacing(x):
     """The distance to the nearest other floating-point number."""
-    return floats.spacing(_floats("spacing", x))
+    x = _floats("spacing", x)
+    return floats.spacing(x, dtype=x.dtype)

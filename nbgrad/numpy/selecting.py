@@ -134,7 +134,11 @@ def piecewise(x, condlist, funclist, *args, **kw):
     Array([2.        , 1.        , 0.        , 1.        , 1.41421356], shape=(5,), dtype=float64, device=cpu)
     """
     x = as_array(x, "piecewise")
-    if numpy.ndim(condlist) == 0 or (not isinstance(condlist[0], (list, numpy.ndarray, Array)) and x.ndim):
+    if (
+        numpy.isscalar(condlist)
+        or (isinstance(condlist, (Array, numpy.ndarray)) and condlist.ndim == 0)
+        or (not isinstance(condlist[0], (list, numpy.ndarray, Array)) and x.ndim)
+    ):
         condlist = [condlist]
     conditions = [cast(as_array(c, "piecewise", "condlist"), dtypes.BOOL) for c in condlist]
     if len(funclist) == len(conditions) + 1:

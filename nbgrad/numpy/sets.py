@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy
 
-from nbgrad import dtypes, shapes
+from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.kernels import indexing as kernels
-from nbgrad.kernels import reduction
+from nbgrad.kernels import selection
 from nbgrad.numpy._arguments import as_array, leaf, promoted
-from nbgrad.numpy.indexing import concrete
-from nbgrad.numpy.manipulation import concatenate, ravel, reshape
+from nbgrad.numpy.indexing import concrete, searchsorted, sort
+from nbgrad.numpy.manipulation import concatenate, ravel
 
 __all__ = [
     "UniqueAllResult", "UniqueCountsResult", "UniqueInverseResult", "intersect1d", "isin", "setdiff1d", "setxor1d",
@@ -115,10 +115,21 @@ def unique_values(x):
 def isin(element, test_elements, assume_unique=False, invert=False, *, kind=None):
     """Whether each element is among `test_elements` (`invert`: is not).
 
-    Each is compared with each, so this is for short lists; `assume_unique` and `kind` change nothing.
+    They are found by bisection in the sorted `test_elements`; `assume_unique` and `kind` change nothing.
+
+    Examples
+    --------
+    >>> import nbgrad.numpy as np
+    >>> np.isin([1, 2, 3], [3, 1])
+    Array([ True, False,  True], shape=(3,), dtype=bool, device=cpu)
     """
     x, table = promoted(as_array(element, "isin", "element"), as_array(test_elements, "isin", "test_elements"))
-    found = reduction.any(reshape(x, (*x.shape, 1)) == ravel(table), axes=(x.ndim,))
+    if not table.size:
+        found = Array(graph.constant(False, dtypes.BOOL, x.shape))
+    else:
+        table = sort(table, None)
+        at = selection.minimum(searchsorted(table, x), table.size - 1)
+        found = kernels.take(table, at, axis=0) == x
     return ~found if invert else found
 
 

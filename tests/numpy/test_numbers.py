@@ -40,6 +40,8 @@ ROWS = (
     ("nextafter", (SPECIAL, 1.0), {}, ()),
     ("spacing", (SPECIAL[:8],), {}, ()),
     ("spacing", (A.astype("float32"),), {}, ()),
+    ("spacing", (A.astype("float16"),), {}, ()),
+    ("nextafter", (A.astype("float16"), numpy.float16(9)), {}, ()),
     ("iscomplex", (A,), {}, ()),
     ("iscomplex", (numpy.array([1 + 1j, 2 + 0j]),), {}, ()),
     ("isreal", (numpy.array([1 + 1j, 2 + 0j]),), {}, ()),

@@ -143,6 +143,19 @@ def test_piecewise():
     numpy.testing.assert_array_equal(g, [0.0, 0.0, 0.25])
 
 
+def test_conditions_need_no_values():
+    """Under jit, and where a gradient is asked for afterwards."""
+    x = normal(9)
+    functions = [lambda x: -x * x, np.sin, 0.25]
+    expected = numpy.piecewise(x, [x < -0.4, x > 0.3], [lambda x: -x * x, numpy.sin, 0.25])
+    same(ng.jit(lambda x: np.piecewise(x, [x < -0.4, x > 0.3], functions))(x), expected)
+    same(ng.jit(lambda x: np.select([x < -0.4, x > 0.3], [x, -x]))(x), numpy.select([x < -0.4, x > 0.3], [x, -x]))
+    given = ng.asarray(x)
+    doubled = 2 * given
+    y = np.piecewise(doubled, [doubled > 0], [np.square]).sum()
+    numpy.testing.assert_allclose(ng.gradients(y, given)[0].numpy(), numpy.where(x > 0, 8 * x, 0))
+
+
 MESSAGES = (
     (lambda: np.select([A > 0], []), errors.ArgumentError, r"select: got 1 conditions and 0 choices"),
     (lambda: np.select([], []), errors.ArgumentError, r"select: got 0 conditions"),

@@ -26,6 +26,7 @@ INTEGERS = ("int64", "int32", "int8", "uint8", "uint64")
 NUMBERS = (*FLOATS, *INTEGERS)
 ANY = (*NUMBERS, "bool")
 WHOLE = (*INTEGERS, "bool")
+DOUBLE = numpy.dtype("float64")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -659,10 +660,11 @@ ROWS = (
         empty=(Case(((0, 3), (3,)), {}, {1: 5}),), ulp=0.5),
     Row("binary_exponent", each_of(lambda x: math.frexp(x)[1]), cases=(Case(((3, 4),)), Case(((),))),
         empty=(Case(((0, 3),)),), gradient=None),
-    Row("nextafter", each_of(math.nextafter), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),),
-        dtypes=("float64",), rtol=1e-9, reason="differences of numbers that are moved by one unit"),
-    Row("spacing", each_of(lambda x: math.copysign(math.ulp(x), x)), cases=(Case(((3, 4),)),), empty=(Case(((0, 3),)),),
-        dtypes=("float64",), gradient=None),
+    Row("nextafter", lambda a, b, dtype: each_of(math.nextafter)(a, b), dtypes=("float64",), rtol=1e-9,
+        cases=(Case(((3, 4), (4,)), {"dtype": DOUBLE}),), empty=(Case(((0, 3), (3,)), {"dtype": DOUBLE}),),
+        reason="differences of numbers that are moved by one unit"),
+    Row("spacing", lambda x, dtype: each_of(lambda v: math.copysign(math.ulp(v), v))(x), dtypes=("float64",),
+        cases=(Case(((3, 4),), {"dtype": DOUBLE}),), empty=(Case(((0, 3),), {"dtype": DOUBLE}),), gradient=None),
     Row("gcd", each_of(math.gcd), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),), dtypes=INTEGERS,
         gradient=None),
     Row("lcm", each_of(math.lcm), cases=(Case(((3, 4), (4,))),), empty=(Case(((0, 3), (3,))),), dtypes=INTEGERS,
