@@ -20,21 +20,53 @@ from nbgrad.errors import MissingRuleError
 from nbgrad.numpy.left_out import LEFT_OUT
 
 PAGE = pathlib.Path(__file__).parents[1] / "functions.md"
-MODULES = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special", "scipy.linalg", "scipy.signal", "scipy.ndimage",
-           "scipy.integrate")  # fmt: skip
+MODULES = (
+    "numpy",
+    "numpy.linalg",
+    "numpy.fft",
+    "scipy.special",
+    "scipy.linalg",
+    "scipy.signal",
+    "scipy.ndimage",
+    "scipy.integrate",
+)
 HEAD = """# Functions: what each one has
 
 Made by `python docs/scripts/function_table.py`, which calls each function and looks at the graph; a test compares.
 *Gradient* is *yes* where one flows to the arguments, *zero* where it is zero everywhere, and *none* for results that
-carry none (integers, booleans, tests). *Fused* functions become part of loops with their neighbours; others have launches
-of their own, or are computed by NumPy, SciPy or LAPACK between launches; the table names what is. On CUDA, *host* names
-what is computed there, after a warning. [Coverage](coverage.md) has the same of each primitive.
+carry none (integers, booleans, tests). *Fused* functions become part of loops with their neighbours; others have
+launches of their own, or are computed by NumPy, SciPy or LAPACK between launches; the table names what is. On CUDA,
+*host* names what is computed there, after a warning. [Coverage](coverage.md) has the same of each primitive.
 """
 #: Arguments to try, in this order, for functions without `CALLS`; V is a vector, M a positive definite matrix.
 V, M = numpy.array([0.3, 0.6, 0.2, 0.7, 0.4]), numpy.diag([3.0, 2.0, 4.0]) + 0.3
-TRIES = ((V,), (M,), (V, V + 0.1), (M, M), (M, V[:3]), (V, 2), (V, (1, 5)), ([V, V],), ([M, M],), (M, 0, 1),
-         (V, [1, 2]), (V, V, V), (3,), ((2, 3),), ((2, 3), 1.0), (0.0, 1.0), ("ij,jk->ik", M, M), (V > 0.3, V, V), (0.3, 0.4, V),
-         (2, V), (V, 1.5), (1.5, 2.5, V), (M, (2, 2), 1), (lambda t: t * t, V), (lambda x: (x * x).sum(), V))  # fmt: skip
+TRIES = (
+    (V,),
+    (M,),
+    (V, V + 0.1),
+    (M, M),
+    (M, V[:3]),
+    (V, 2),
+    (V, (1, 5)),
+    ([V, V],),
+    ([M, M],),
+    (M, 0, 1),
+    (V, [1, 2]),
+    (V, V, V),
+    (3,),
+    ((2, 3),),
+    ((2, 3), 1.0),
+    (0.0, 1.0),
+    ("ij,jk->ik", M, M),
+    (V > 0.3, V, V),
+    (0.3, 0.4, V),
+    (2, V),
+    (V, 1.5),
+    (1.5, 2.5, V),
+    (M, (2, 2), 1),
+    (lambda t: t * t, V),
+    (lambda x: (x * x).sum(), V),
+)
 
 MORE = """
 ## Elsewhere
@@ -50,27 +82,65 @@ Asking for one of these is an `AttributeError` that says the same, and for any o
 | name | why, and what instead |
 |---|---|
 """
-I, IMAGES, FILTERS = numpy.array([1, 2, 3]), numpy.ones((1, 5, 5, 2)), numpy.ones((3, 3, 2, 3))
+WHOLE, IMAGES, FILTERS = numpy.array([1, 2, 3]), numpy.ones((1, 5, 5, 2)), numpy.ones((3, 3, 2, 3))
 #: Arguments for those that take nothing of the kind.
 CALLS = {
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "left_shift",
-                     "right_shift", "gcd", "lcm"), (I, I)),
-    "conv": (IMAGES, FILTERS), "conv2d": (IMAGES, FILTERS), "conv_transpose": (IMAGES, FILTERS.swapaxes(2, 3)), "get_window": ("hann", 5),
+    **dict.fromkeys(
+        (
+            "bitwise_and",
+            "bitwise_or",
+            "bitwise_xor",
+            "bitwise_left_shift",
+            "bitwise_right_shift",
+            "left_shift",
+            "right_shift",
+            "gcd",
+            "lcm",
+        ),
+        (WHOLE, WHOLE),
+    ),
+    "conv": (IMAGES, FILTERS),
+    "conv2d": (IMAGES, FILTERS),
+    "conv_transpose": (IMAGES, FILTERS.swapaxes(2, 3)),
+    "get_window": ("hann", 5),
     "tensorinv": (numpy.eye(4).reshape(2, 2, 2, 2),),
-    "max_pool": (IMAGES, 2), "avg_pool": (IMAGES, 2), "segment_sum": (V, numpy.array([0, 0, 1, 1, 1]), 2),
-    "apply_along_axis": (lambda x: x.sum(), 0, M), "apply_over_axes": (lambda x, axis: x.sum(axis, keepdims=True), M, [0]),
-    "dsplit": (numpy.ones((1, 2, 2)), 2), "vsplit": (M, 3), "fromfunction": (lambda i: i * 1.0, (3,)), "kaiser": (5, 2.0),
-    "polyfit": (V, V * V, 1), "ravel_multi_index": ((I, I), (4, 4)), "unravel_index": (I, (2, 3)),
-    "unpackbits": (numpy.array([3], "uint8"),), "mask_indices": (3, numpy.triu), "frombuffer": (b"12345678",),
-    "fromstring": ("1 2",), "matrix_power": (M, 2), "hyp2f1": (0.5, 1.5, 2.0, V), "cho_solve": ((M, True), V[:3]),
-    "solve_sylvester": (M, M, M), "map_coordinates": (M, numpy.ones((2, 4))), "shift": (M, 0.5), "zoom": (M, 2.0),
-    "fixed_quad": (lambda x: x * x, 0.0, V[0:1].sum()), "quad": (lambda x: x * x, 0.0, 0.5),
+    "max_pool": (IMAGES, 2),
+    "avg_pool": (IMAGES, 2),
+    "segment_sum": (V, numpy.array([0, 0, 1, 1, 1]), 2),
+    "apply_along_axis": (lambda x: x.sum(), 0, M),
+    "apply_over_axes": (lambda x, axis: x.sum(axis, keepdims=True), M, [0]),
+    "dsplit": (numpy.ones((1, 2, 2)), 2),
+    "vsplit": (M, 3),
+    "fromfunction": (lambda i: i * 1.0, (3,)),
+    "kaiser": (5, 2.0),
+    "polyfit": (V, V * V, 1),
+    "ravel_multi_index": ((WHOLE, WHOLE), (4, 4)),
+    "unravel_index": (WHOLE, (2, 3)),
+    "unpackbits": (numpy.array([3], "uint8"),),
+    "mask_indices": (3, numpy.triu),
+    "frombuffer": (b"12345678",),
+    "fromstring": ("1 2",),
+    "matrix_power": (M, 2),
+    "hyp2f1": (0.5, 1.5, 2.0, V),
+    "cho_solve": ((M, True), V[:3]),
+    "solve_sylvester": (M, M, M),
+    "map_coordinates": (M, numpy.ones((2, 4))),
+    "shift": (M, 0.5),
+    "zoom": (M, 2.0),
+    "fixed_quad": (lambda x: x * x, 0.0, V[0:1].sum()),
+    "quad": (lambda x: x * x, 0.0, 0.5),
     "odeint": (lambda y, t: -y, V, numpy.array([0.0, 0.1])),
-}  # fmt: skip
+}
 WORDS = {"map_coordinates": {"order": 1}, "shift": {"order": 1}, "zoom": {"order": 1}, "fromstring": {"sep": " "}}
 #: Functions that write into the first of these.
-WRITES = {"put": (V, [0], V[:1]), "place": (V, V > 0.3, V[:1]), "putmask": (V, V > 0.3, V[:1]), "copyto": (V, V + 1),
-          "fill_diagonal": (M, V[0:1]), "put_along_axis": (M, numpy.zeros((1, 3), int), M[:1], 0)}  # fmt: skip
+WRITES = {
+    "put": (V, [0], V[:1]),
+    "place": (V, V > 0.3, V[:1]),
+    "putmask": (V, V > 0.3, V[:1]),
+    "copyto": (V, V + 1),
+    "fill_diagonal": (M, V[0:1]),
+    "put_along_axis": (M, numpy.zeros((1, 3), int), M[:1], 0),
+}
 
 
 def arrays(x):

@@ -6,7 +6,7 @@ from nbgrad import dtypes, shapes
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 from nbgrad.numpy._arguments import as_array, as_dtype, as_integer, as_shape, cast, leaf
-from nbgrad.numpy.creation import asarray
+from nbgrad.numpy.creation import array, asarray
 from nbgrad.numpy.manipulation import (
     concatenate,
     expand_dims,
@@ -97,8 +97,8 @@ def asanyarray(x, dtype=None, order=None, *, device=None, copy=None):
 
 
 def asfortranarray(x, dtype=None):
-    """Same as `asarray`: what order an Array has in memory cannot be seen."""
-    return asarray(x, dtype)
+    """Same as `ascontiguousarray`: what order an Array has in memory cannot be seen."""
+    return array(x, dtype, copy=None, ndmin=1)
 
 
 def asarray_chkfinite(x, dtype=None, order=None):

@@ -165,7 +165,8 @@ def setdiff1d(ar1, ar2, assume_unique=False):
 
     With `assume_unique` the elements of the first as they come.
     """
-    a, _, u, v = _two("setdiff1d", ar1, ar2)
+    _, _, u, v = _two("setdiff1d", ar1, ar2)
+    a = ravel(as_array(ar1, "setdiff1d", "ar1"))  # in its own dtype
     if assume_unique:
         return _picked(a, numpy.flatnonzero(numpy.isin(u, v, assume_unique=True, invert=True)))
     _, first = numpy.unique(u, return_index=True)
