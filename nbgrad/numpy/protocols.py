@@ -41,7 +41,7 @@ def tables():
         if not _exists(ours):
             continue
         added = True
-        module, numpys = importlib.import_module(ours), sys.modules[theirs]
+        module, numpys, own = importlib.import_module(ours), sys.modules[theirs], set()
         for name in getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]:
             function, their = getattr(module, name, None), getattr(numpys, name, None)
             first = name == getattr(their, "__name__", None)  # its own name goes before other names for it
@@ -51,8 +51,9 @@ def tables():
                 table, made = functions, _Call(their, function, f"{theirs}.{name}", f"{ours}.{name}")
             else:
                 continue
-            if first or their not in table:
+            if their not in table or (first and their in own):  # SciPy has some of NumPy's too
                 table[their] = made
+                own.add(their)
     return added
 
 
