@@ -22,6 +22,7 @@ from nbgrad.compile.jit import jit
 from nbgrad.config import config
 from nbgrad.errors import (
     ArgumentError,
+    AxisError,
     DeviceError,
     DeviceMemoryError,
     DtypeError,
@@ -64,7 +65,7 @@ _FROM_NUMPY = (
 )  # fmt: skip
 
 __all__ = [
-    "AggregationMethod", "ArgumentError", "Array", "DeviceError", "DeviceMemoryError", "DtypeError",
+    "AggregationMethod", "ArgumentError", "AxisError", "Array", "DeviceError", "DeviceMemoryError", "DtypeError",
     "GradientError", "HistoryError", "HostFallbackWarning", "KernelError", "MatrixShapeError", "MissingGradientError",
     "MissingRuleError", "NbgradError", "OptionError", "Parameter", "ParameterTuple", "ShapeError",
     "TracedValueError", "UnconnectedGradients", "arange", "asarray", "config", "elementwise", "empty",

@@ -11,6 +11,10 @@ class ShapeError(NbgradError, ValueError):
     """Shapes do not fit: broadcasting, axes, reshapes, seeds."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that the array does not have."""
+
+
 class MatrixShapeError(ShapeError, LinAlgError):
     """Matrices that are not square where they have to be, or arrays that are no matrices."""
 

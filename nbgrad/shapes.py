@@ -3,7 +3,7 @@
 import math
 import operator
 
-from nbgrad.errors import ArgumentError, ShapeError
+from nbgrad.errors import ArgumentError, AxisError, ShapeError
 
 
 def size(shape):
@@ -33,7 +33,7 @@ def axis(call, value, rank):
     except TypeError:
         raise ArgumentError(f"{call}: axis must be an integer, not {value!r}") from None
     if not -rank <= index < rank:
-        raise ShapeError(f"{call}: axis {index} is out of range for an array of {rank} dimensions")
+        raise AxisError(f"{call}: axis {index} is out of range for an array of {rank} dimensions")
     return index % rank
 
 

@@ -308,7 +308,7 @@ def _filled(items, shape):
 
 def _where_true(mask, shape, axis):
     for i, n in enumerate(mask.shape):
-        if shape[axis + i] != n:
+        if shape[axis + i] != n and 0 not in mask.shape:  # one without elements takes nothing
             raise IndexError(
                 f"x[mask]: axis {axis + i} of x has extent {shape[axis + i]}, axis {i} of the mask has {n}; "
                 f"{describe(mask, 'mask')}"

@@ -77,6 +77,9 @@ def vecdot(x1, x2, *, axis=-1):
     from nbgrad.numpy.manipulation import moveaxis
 
     x1, x2 = _operands("vecdot", x1, x2)
+    n, m = (x.shape[shapes.axis("vecdot", axis, x.ndim)] for x in (x1, x2))
+    if n != m:
+        raise ShapeError(f"vecdot: axis {axis} has extents {n} and {m}, which must be equal")
     product = moveaxis(conj(x1), axis, -1) * moveaxis(x2, axis, -1)
     return reduction.sum(product, axes=(product.ndim - 1,))
 

@@ -147,3 +147,21 @@ def test_ends_of_expm1():
     numpy.testing.assert_array_equal(
         [found.real, found.imag], [[z.real for z in EXPM1.values()], [z.imag for z in EXPM1.values()]]
     )
+
+
+def test_a_mask_without_elements_takes_nothing():
+    x = numpy.arange(6.0).reshape(2, 3)
+    for shape in ((0,), (2, 0), (0, 3)):
+        mask = numpy.zeros(shape, bool)
+        numpy.testing.assert_array_equal(ng.asarray(x)[mask], x[mask])
+
+
+def test_an_axis_that_is_not_there_is_both_errors():
+    for kind in (IndexError, ValueError, errors.AxisError):
+        with pytest.raises(kind, match="expand_dims: axis 2 is out of range for an array of 2 dimensions"):
+            np.expand_dims(numpy.ones(3), 2)
+
+
+def test_vecdot_takes_equal_extents():
+    with pytest.raises(errors.ShapeError, match="vecdot: axis -1 has extents 3 and 1, which must be equal"):
+        np.vecdot(numpy.ones(3), numpy.ones(1))
