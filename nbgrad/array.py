@@ -115,6 +115,7 @@ class Array:
     def __array__(self, dtype=None, copy=None):
         if graph.state.tracked and self._node.history:
             _check_not_stored(self)
+            _check_not_converted(self)
         value = self._node.value
         if type(value) is not _ndarray:
             if copy is False and self.device != "cpu":
@@ -421,6 +422,17 @@ def _check_not_stored(array):
             "a[index] = x: a is a NumPy array and x an Array that is differentiated, whose gradient would "
             "be lost there; make a an Array first, as a = ng.numpy.zeros(shape) or a = ng.asarray(a), "
             f"or store x.numpy() where no gradient is wanted.\n    {describe(array, 'x')}"
+        )
+
+
+def _check_not_converted(array):
+    """An error where NumPy takes the value of an `array` that is differentiated, as of a list of Arrays."""
+    code = sys._getframe(2).f_code
+    if dtypes.is_inexact(array.dtype) and not code.co_filename.startswith(graph.PACKAGES):
+        raise ArgumentError(
+            "NumPy is about to make an ndarray of an Array that is differentiated, and its gradient would be lost; "
+            "NumPy's functions take Arrays, but not lists of Arrays: write numpy.sum(numpy.array([x, y])) for "
+            f"numpy.sum([x, y]), or x.numpy() where no gradient is wanted.\n    {describe(array, 'x')}"
         )
 
 

@@ -17,6 +17,8 @@ from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
 _array, _asarray = numpy.array, numpy.asarray
 _PACKAGE = os.path.dirname(__file__) + os.sep
 _KERNELS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernels") + os.sep  # an editable install
+#: Where code is that is ours, not the user's.
+PACKAGES = (_PACKAGE, _KERNELS)
 #: Numbers of nodes, in the order in which they were made.
 serials = itertools.count()
 _age = operator.attrgetter("serial")
@@ -102,7 +104,7 @@ def site(depth=2):
         code = frame.f_code
         inside = _inside.get(code.co_filename)
         if inside is None:
-            inside = _inside[code.co_filename] = code.co_filename.startswith((_PACKAGE, _KERNELS))
+            inside = _inside[code.co_filename] = code.co_filename.startswith(PACKAGES)
         if not inside:
             return code, frame.f_lasti
         frame = frame.f_back

@@ -96,3 +96,23 @@ print(numba.njit(lambda n: np.array([1.0, 2.0])[n] + np.full(2, 3.0)[n] + np.asa
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["6.0", "5.0"]
+
+
+#: What NumPy itself makes ndarrays of: lists of Arrays, which no protocol shows to us.
+IMPLICIT = {
+    "sum": lambda x: x[0] + numpy.sum([x[0], x[1]]),
+    "exp": lambda x: numpy.exp([x[0], x[1]]).sum() * x[0],
+    "dot": lambda x: x[0] * numpy.dot([x[0], x[1]], [1.0, 2.0]),
+    "sum of an ndarray and a list": lambda x: x[0] + (numpy.ones(2) + [x[0], x[1]]).sum(),
+}
+
+
+@pytest.mark.parametrize("name", IMPLICIT)
+def test_no_gradient_is_lost_silently(name):
+    with pytest.raises(ng.ArgumentError, match=r"its gradient would be lost; .*: write numpy\.sum\(numpy\.array\(\[x, y"):
+        ng.grad(IMPLICIT[name])(X)
+
+
+def test_values_can_be_taken_out_on_purpose():
+    numpy.testing.assert_array_equal(ng.grad(lambda x: numpy.sum(x * numpy.sum([v.numpy() for v in x])))(X), [1, 1])
+    numpy.testing.assert_array_equal(ng.grad(lambda x: numpy.sum(x[numpy.argsort(x)] * [1, 2]))(X), [1, 2])
