@@ -428,7 +428,8 @@ def _check_not_stored(array):
 def _check_not_converted(array):
     """An error where NumPy takes the value of an `array` that is differentiated, as of a list of Arrays."""
     code = sys._getframe(2).f_code
-    if dtypes.is_inexact(array.dtype) and not code.co_filename.startswith(graph.PACKAGES):
+    ours = code.co_filename.startswith(graph.PACKAGES)
+    if dtypes.is_inexact(array.dtype) and not ours and not is_abstract(array._node):
         raise ArgumentError(
             "NumPy is about to make an ndarray of an Array that is differentiated, and its gradient would be lost; "
             "NumPy's functions take Arrays, but not lists of Arrays: write numpy.sum(numpy.array([x, y])) for "

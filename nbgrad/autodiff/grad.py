@@ -282,7 +282,7 @@ class Inputs:
             where = f"argument {position}" + "".join(f"[{k!r}]" for k in path)
             if isinstance(leaf, Array):
                 node = leaf._node
-            elif isinstance(leaf, (numpy.ndarray, numpy.generic)):
+            elif isinstance(leaf, (numpy.ndarray, numpy.generic, float, complex)):
                 node = graph.leaf(graph.array_value(leaf, call, where))
             else:
                 raise ArgumentError(

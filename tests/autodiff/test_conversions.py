@@ -109,7 +109,9 @@ IMPLICIT = {
 
 @pytest.mark.parametrize("name", IMPLICIT)
 def test_no_gradient_is_lost_silently(name):
-    with pytest.raises(ng.ArgumentError, match=r"its gradient would be lost; .*: write numpy\.sum\(numpy\.array\(\[x, y"):
+    with pytest.raises(
+        ng.ArgumentError, match=r"its gradient would be lost; .*: write numpy\.sum\(numpy\.array\(\[x, y"
+    ):
         ng.grad(IMPLICIT[name])(X)
 
 

@@ -96,12 +96,19 @@ class TestArguments:
             ((1.0, 2.0), "pass its elements as arguments of their own"),
             ("x", "must be an array"),
             (None, "must be an array"),
-            ([1.0], r"argument 0\[0\]"),
+            ([1], r"argument 0\[0\]"),
         ],
     )
     def test_what_is_not_an_array(self, bad, text):
         with pytest.raises(TypeError, match=text):
             ng.grad(square)(bad)
+
+    def test_numbers_in_containers(self):
+        """Python's floats and complex numbers have gradients there, as 0-d arrays do."""
+        given = {"a": 1.5, "b": [np.ones(2, "float32"), (2.0, 1 + 1j)]}
+        g = ng.grad(lambda p: p["a"] * p["b"][0].sum() * p["b"][1][0] + np.abs(p["b"][1][1]) ** 2)(given)
+        assert [float(g["a"]), float(g["b"][1][0]), complex(g["b"][1][1])] == [4.0, 3.0, 2 + 2j]
+        assert (g["b"][0].dtype, g["a"].shape) == (np.dtype("float32"), ())
 
     def test_integers(self):
         with pytest.raises(ng.errors.DtypeError, match=r"argument 0 has dtype int64.*astype\('float64'\)"):
