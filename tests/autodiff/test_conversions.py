@@ -103,7 +103,7 @@ IMPLICIT = {
     "sum": lambda x: x[0] + numpy.sum([x[0], x[1]]),
     "exp": lambda x: numpy.exp([x[0], x[1]]).sum() * x[0],
     "dot": lambda x: x[0] * numpy.dot([x[0], x[1]], [1.0, 2.0]),
-    "sum of an ndarray and a list": lambda x: x[0] + (numpy.ones(2) + [x[0], x[1]]).sum(),
+    "sum of an ndarray and a list": lambda x: x[0] + numpy.add(numpy.ones(2), [x[0], x[1]]).sum(),
 }
 
 
