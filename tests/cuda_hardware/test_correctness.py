@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import pytest
 from gpu.test_workloads import PROGRAMS, ULPS, measured
-from primitives.table import ANY, ELEMENTWISE, STRUCTURAL
+from primitives.table import ANY, ELEMENTWISE, ON_DEVICES
 from primitives.test_values import assert_near, each, exact
 
 import nbgrad as ng
@@ -83,7 +83,7 @@ def test_special_values(row, dtype):
     numpy.testing.assert_array_equal(numpy.signbit(found[found == 0]), numpy.signbit(expected[found == 0]))
 
 
-@each(STRUCTURAL, *ANY)
+@each(ON_DEVICES, *ANY)
 def test_structural(row, dtype):
     """What the oracle and the CPU's kernels say, also of arrays of no elements."""
     for case in (*row.cases, *row.empty):

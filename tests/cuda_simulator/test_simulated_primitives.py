@@ -4,7 +4,7 @@ from simulated import assert_as_exact, lowered, on_the_cpu, run  # isort: skip  
 
 import numpy
 import pytest
-from primitives.table import ANY, ELEMENTWISE, STRUCTURAL
+from primitives.table import ANY, ELEMENTWISE, ON_DEVICES
 from primitives.test_values import assert_near, each, exact
 
 
@@ -51,7 +51,7 @@ def assert_case(row, case, dtype, **grid):
         assert_as_exact(found, row.oracle(*arguments, **case.attrs), row.ulp)
 
 
-@each(STRUCTURAL, "float64", "float32")
+@each(ON_DEVICES, "float64", "float32")
 @pytest.mark.usefixtures("small_blocks")
 def test_cases(row, dtype):
     """Every case of the table, arrays of no elements as well, in blocks of two warps."""
@@ -59,7 +59,7 @@ def test_cases(row, dtype):
         assert_case(row, case, dtype)
 
 
-@each(STRUCTURAL, "int64", "int32", "uint8", "bool")
+@each(ON_DEVICES, "int64", "int32", "uint8", "bool")
 @pytest.mark.usefixtures("small_blocks")
 def test_cases_of_whole_numbers(row, dtype):
     """Two of them: what threads do is the same as for floats."""
@@ -67,7 +67,7 @@ def test_cases_of_whole_numbers(row, dtype):
         assert_case(row, case, dtype)
 
 
-@each(STRUCTURAL, "float64", "float32")
+@each(ON_DEVICES, "float64", "float32")
 def test_blocks_as_large_as_on_a_device(row, dtype):
     assert_case(row, row.cases[0], dtype, grid=1)
 

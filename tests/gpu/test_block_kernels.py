@@ -4,7 +4,7 @@ import re
 
 import numpy
 import pytest
-from primitives.table import STRUCTURAL
+from primitives.table import ON_DEVICES, ON_THE_HOST
 from primitives.test_values import each
 
 import nbgrad as ng
@@ -46,7 +46,7 @@ def assert_as_exact(found, expected, ulp, scale=None):
     numpy.testing.assert_allclose(found, expected, rtol=max(ulp, 1) * eps, atol=max(ulp, 1) * eps * scale)
 
 
-@each(STRUCTURAL, "float64", "float32", "int64", "int32", "int8", "uint8", "bool")
+@each(ON_DEVICES, "float64", "float32", "int64", "int32", "int8", "uint8", "bool")
 def test_values(row, dtype):
     """Every primitive of whole arrays gives what its oracle says, also of arrays of no elements."""
     for case in (*row.cases, *row.empty):
@@ -57,6 +57,15 @@ def test_values(row, dtype):
         assert found.dtype == row.primitive(*map(ng.asarray, arguments), **case.attrs).dtype
         if found.size:
             assert_as_exact(found, row.oracle(*arguments, **case.attrs), row.ulp)
+
+
+@each(ON_THE_HOST, "float64")
+def test_what_has_no_kernel_is_called_by_its_name(row, dtype):
+    """Launches on the host say which primitive it is; the warning names it."""
+    case = row.cases[0]
+    arguments = row.arguments(case, dtype)
+    low = lowered(lambda *a: row.primitive(*a, **case.attrs), *arguments)
+    assert [launch.name for launch in low.launches if launch.host] == [row.name]
 
 
 LAYOUTS = [

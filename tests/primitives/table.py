@@ -744,6 +744,18 @@ BY_NAME = {row.name: row for row in ROWS}
 ELEMENTWISE = tuple(row for row in ROWS if row.elementwise)
 STRUCTURAL = tuple(row for row in ROWS if not row.elementwise)
 
+
+def has_cuda_form(primitive):
+    """Whether a primitive of whole arrays has a kernel for CUDA; others are computed on the host, as the docs say."""
+    import nbgrad.kernels.cuda  # noqa: F401 - declares the forms
+
+    own = primitive.kind != "array" or primitive.name == "matmul"
+    return own or primitive.layout is not None or primitive.block is not None
+
+
+ON_DEVICES = tuple(row for row in STRUCTURAL if has_cuda_form(row.primitive))
+ON_THE_HOST = tuple(row for row in STRUCTURAL if not has_cuda_form(row.primitive))
+
 #: Whole-array derivatives where there is none, or where a rule could divide by zero:
 #: (primitive, argument, attributes, gradient of the sum of the result).
 ARRAY_POINTS = (

@@ -176,6 +176,8 @@ _SCALARS = "give a Python number, a NumPy scalar or a 0-d array for each argumen
 
 
 def _passable(dtype, what):
+    if dtype.kind == "c":
+        raise DtypeError(f"{CALL}: {what} is {dtype}, expected a real number; pass real and imaginary part apart")
     if name_of(dtype) not in KINDS:
         raise DtypeError(f"{CALL}: {what} is {dtype}, which is a form of memory only; take float32 and convert outside")
 
