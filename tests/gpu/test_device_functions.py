@@ -298,7 +298,7 @@ ERRORS = {
               rf"example 1 must be a scalar, got NumPy array float64\[3\]; {SCALARS}"),
     "tuple": (abs, ((1.0, 2.0),), {}, ArgumentError, rf"example 1 is a tuple, expected a scalar; {SCALARS}"),
     "text": (abs, ("a",), {}, ArgumentError, rf"example 1 is no scalar, got str 'a'; {SCALARS}"),
-    "complex": (abs, (1j,), {}, DtypeError, "example 1 is complex128, expected a real number; pass real and imaginary part"),
+    "complex": (abs, (1j,), {}, DtypeError, "example 1 is complex128, expected a real number; pass real and"),
     "float16": (abs, (numpy.float16(1),), {}, DtypeError, r"example 1 is float16, .*; take float32 and"),
     "float16 result": (lambda x: x.astype("float16"), (1.0,), {}, DtypeError, r"a result is float16, .*; take float32"),
     "name": (abs, (1.0,), {"name": "a b"}, ArgumentError, r"name must be a C identifier such as 'slope', got 'a b'"),
