@@ -5,7 +5,7 @@ import numpy
 from nbgrad import dtypes, shapes
 from nbgrad.errors import ArgumentError, ShapeError, describe
 from nbgrad.kernels import sorting
-from nbgrad.numpy._arguments import as_array, as_integer, cast
+from nbgrad.numpy._arguments import as_array, as_integer, cast, leaf
 from nbgrad.numpy.indexing import argsort, sort, take_along_axis
 from nbgrad.numpy.manipulation import ravel
 
@@ -49,7 +49,7 @@ def lexsort(keys, axis=-1):
                 f"    {describe(k, f'keys[{i}]')}"
             )
     if keys[0].ndim == 0:
-        return cast(keys[0] * 0, dtypes.INT64)
+        return leaf(numpy.zeros((), dtypes.INT64))
     axis = shapes.axis("lexsort", axis, keys[0].ndim)
     order = sorting.argsort(keys[0], axis=axis)
     for k in keys[1:]:

@@ -192,7 +192,7 @@ def poly(x):
         raise ShapeError(f"poly: x must be 1-d or a square matrix\n    {describe(x, 'x')}")
     if not x.size:
         return leaf(numpy.ones(()))
-    x = x if dtypes.is_inexact(x.dtype) else cast(x, dtypes.FLOAT64)
+    x = x if dtypes.is_inexact(x.dtype) and x.dtype != dtypes.FLOAT16 else cast(x, dtypes.FLOAT64)
     if x.ndim == 2:
         return _characteristic(x)
     y = leaf(numpy.ones(1, x.dtype))

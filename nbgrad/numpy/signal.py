@@ -251,7 +251,7 @@ def _derivative(x, axis, step, edge_order):
     else:
         head = _one_sided(at(0, 1), at(1, 1), at(2, 1), first, second)
         tail = -_one_sided(at(n - 1, 1), at(n - 2, 1), at(n - 3, 1), last, last_but_one)
-    return concatenate([head, inner, tail] if n > 2 else [head, tail], axis)
+    return cast(concatenate([head, inner, tail] if n > 2 else [head, tail], axis), x.dtype)
 
 
 def _one_sided(a, b, c, near, far):

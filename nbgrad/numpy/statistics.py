@@ -159,6 +159,8 @@ METHODS = {
     "midpoint": lambda n, q: 0.5 * (numpy.floor((n - 1) * q) + numpy.ceil((n - 1) * q)),
     "nearest": lambda n, q: numpy.around((n - 1) * q).astype(dtypes.INT64),
 }
+#: Methods that return elements where they find whole places: NumPy does not interpolate then.
+ELEMENTS = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest", "linear")
 
 
 def _between(n, q, alpha, beta):
@@ -217,7 +219,9 @@ def at_fractions(ordered, n, q, method, weak):
     """
     place = METHODS[method](n, q.reshape((-1,)))
     place = place if isinstance(place, Array) else numpy.asarray(place)
-    whole = place.dtype.kind in "iu"
+    whole = place.dtype.kind in "iu" and method in ELEMENTS
+    if not whole and place.dtype.kind in "iu":
+        place = place.astype(dtypes.FLOAT64)
     low = place if whole else numpy.floor(place)
     last, first = n - 1, (place < 0)
     above = place >= last
@@ -237,8 +241,11 @@ def at_fractions(ordered, n, q, method, weak):
         t = float(t[0]) if weak and t.ndim == 1 else leaf(t.astype(place.dtype))
     elif weak:
         t = cast(t, dtypes.promote([ordered.dtype, "weak float"]))
+    else:
+        t = cast(t, place.dtype)
     apart = at_high - at_low
-    apart = apart * 1.0 if not dtypes.is_inexact(apart.dtype) else apart
+    if not dtypes.is_inexact(apart.dtype):
+        apart = cast(apart, dtypes.promote([apart.dtype, t.dtype])) if isinstance(t, Array) else apart * 1.0
     near_low, near_high = at_low + apart * t, at_high - apart * (1 - t)
     y = selection.where(t >= 0.5, near_high, near_low) if isinstance(t, Array) else near_high if t >= 0.5 else near_low
     return moveaxis(y, -1, 0)

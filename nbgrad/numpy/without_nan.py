@@ -185,7 +185,10 @@ def nanstd(x, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean
 def nanmedian(x, axis=None, *, overwrite_input=False, keepdims=False):
     """The middle of the sorted elements over axes that are not nan, or the mean of the two in the middle."""
     x = _floats(x, None, "nanmedian")
-    return _quantile("nanquantile", x, 0.5, axis, "linear", keepdims, None)
+    if not x.size:
+        return nanmean(x, axis, keepdims=keepdims)
+    low, high = (_quantile("nanquantile", x, 0.5, axis, side, keepdims, None) for side in ("lower", "higher"))
+    return (low + high) / 2.0  # interpolation would take infinities from each other
 
 
 def nanquantile(x, q, axis=None, *, overwrite_input=False, method="linear", keepdims=False, weights=None):

@@ -102,6 +102,7 @@ OTHERS = (
     ("partition", (numpy.sort(C), 2), {}, (0,)),
     ("lexsort", ((C > 0, abs(C) < 0.5),), {}, ()),
     ("lexsort", (numpy.array([[1, 1, 0, 0], [1, 0, 1, 0], [2, 2, 2, 1]]),), {}, ()),
+    ("lexsort", (numpy.array([numpy.nan, 1.0, numpy.inf]),), {}, ()),
     ("lexsort", ([A > 0, A > 0.5],), {"axis": 0}, ()),
     ("sort_complex", (C,), {}, ()),
     ("sort_complex", (C + 1j * C[::-1],), {}, ()),

@@ -47,6 +47,7 @@ ROWS = (
     ("polyint", (WHOLE,), {}, ()),
     ("poly", (C,), {}, (0,)),
     ("poly", (WHOLE,), {}, ()),
+    ("poly", (WHOLE.astype("float16"),), {}, ()),
     ("poly", (M,), {}, (0,)),
     ("poly", (numpy.array([1 + 1j, 2.0, 1 - 1j]),), {}, ()),
     ("poly", (numpy.array([1 + 1j, 2.0]),), {}, ()),

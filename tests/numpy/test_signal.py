@@ -39,6 +39,7 @@ ROWS = (
     ("gradient", (A[:2],), {"axis": 0}, (0,)),
     ("gradient", (numpy.arange(6) ** 2,), {}, ()),
     ("gradient", (A.astype("float32"),), {}, ()),
+    ("gradient", (A.astype("float32"), 2.0, [0, 1, 2, 4, 5]), {"edge_order": 2}, ()),
     ("gradient", (C + 1j * C[::-1],), {}, ()),
     ("unwrap", (PHASES,), {}, (0,)),
     ("unwrap", (numpy.stack([PHASES, PHASES[::-1]]),), {"axis": 0}, (0,)),

@@ -33,6 +33,8 @@ ROWS = (
     ("quantile", (A.astype("float32"), Q, 0), {}, ()),
     ("quantile", (INTEGERS, 0.3, 1), {}, ()),
     ("quantile", (INTEGERS, 1, 1), {}, ()),
+    *(("quantile", (INTEGERS, 1, 1), {"method": method}, ()) for method in METHODS),
+    ("quantile", (INTEGERS.astype("int8"), numpy.array([0.3, 0.7], "float32"), 1), {}, ()),
     ("quantile", (HOLES, Q, 0), {}, ()),
     ("quantile", (A, Q, 1), {"weights": W, "method": "inverted_cdf"}, (0,)),
     ("quantile", (A, 0.4, 1), {"weights": abs(A), "method": "inverted_cdf", "keepdims": True}, ()),

@@ -79,6 +79,30 @@ def test_quantiles_of_nothing():
     same(np.nanquantile(ALL, [0.3, 0.5], 1), expected)
 
 
+@pytest.mark.parametrize(
+    ("x", "axis"),
+    [
+        ([numpy.nan, 1.0, numpy.inf], None),
+        ([[numpy.nan, -numpy.inf, 2.0], [numpy.inf, numpy.inf, numpy.nan]], 1),
+        (numpy.zeros(0), None),
+        (numpy.zeros((0, 3)), 0),
+        (numpy.zeros((0, 3)), 1),
+    ],
+    ids=str,
+)
+def test_median_of_infinities_and_of_nothing(x, axis):
+    expected = quiet(lambda: numpy.nanmedian(x, axis))
+    for jit in (0, 2):
+        ng.config.jit = jit
+        same(np.nanmedian(x, axis), expected)
+
+
+@pytest.mark.parametrize("method", ["midpoint", "averaged_inverted_cdf", "linear"])
+def test_dtype_of_the_fractions(method):
+    x, q = H.astype("float16"), numpy.array([0.3, 0.6], "float32")
+    same(np.nanquantile(x, q, 1, method=method), quiet(lambda: numpy.nanquantile(x, q, 1, method=method)), 2e-6)
+
+
 @pytest.mark.parametrize("name", ["nansum", "nanmean", "nanvar", "nancumsum", "nanprod"])
 def test_complex(name):
     z = H + 1j * A[::-1]
