@@ -1,28 +1,17 @@
 """Forward and VJP kernels: the mathematics that nbgrad runs.  Reading this file is reading the catalogue."""
 
+import importlib
+
 from nbgrad.kernels import (
     arithmetic,
-    bessel,
     casting,
     comparison,
     complex,
     cumulative,
     exponential,
-    factorisations,
-    filtering,
-    filters,
-    floats,
-    fourier,
-    gamma,
     hyperbolic,
-    incomplete,
     indexing,
-    integers,
-    integrals,
     linalg,
-    matrix_functions,
-    normal,
-    polynomials,
     reduction,
     roots,
     rounding,
@@ -31,5 +20,16 @@ from nbgrad.kernels import (
     sorting,
     special,
     trigonometric,
-    zeta,
 )
+
+#: Families that come with the functions that need them: importing nbgrad is light.
+FURTHER = (
+    "bessel", "factorisations", "filtering", "floats", "fourier", "gamma", "incomplete", "integers", "integrals",
+    "matrix_functions", "normal", "polynomials", "zeta",
+)  # fmt: skip
+
+
+def declare_all():
+    """Declare the primitives of every family."""
+    for family in FURTHER:
+        importlib.import_module(f"nbgrad.kernels.{family}")

@@ -16,7 +16,14 @@ RESIDUAL_NAMES = ("g", "y", "x", "x1", "x2", "x3", "xs")
 
 def primitives():
     """Every declared primitive by name, in order of declaration."""
+    _declare_all()
     return dict(_registry)
+
+
+def _declare_all():
+    from nbgrad.kernels import declare_all
+
+    declare_all()
 
 
 class Primitive:
@@ -49,6 +56,7 @@ class Primitive:
         "attributes",
         "block",
         "casts",
+        "complex_reads",
         "complex_rule",
         "cost",
         "cuda",
@@ -86,7 +94,7 @@ class Primitive:
         self.infer, self.arity, self.domain, self.result, self.casts = infer, arity, domain, result, casts
         self.of_floats = domain != "integer" and casts is None and result in ("same", "real", "bool")
         self.of_complex = kind != "elementwise"
-        self.pairs = self.complex_rule = None
+        self.pairs, self.complex_rule, self.complex_reads = None, None, ()
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
         self.doc = doc
@@ -107,7 +115,7 @@ class Primitive:
         The parameter names are the list of residuals: ``g`` cotangent, ``y`` output, ``x`` (or ``x1``,
         ``x2``, ...) inputs, ``xs`` all inputs as a tuple; any other name is an attribute of the node.
         """
-        self.rule, self.reads = rule, parameters(rule)
+        self.rule, self.reads = rule, _parameters(rule)
         return rule
 
     def complex_vjp(self, rule):
@@ -117,7 +125,7 @@ class Primitive:
         holomorphic functions as it is: the sweep hands it the conjugates of what it reads.  This one gets the numbers
         themselves.
         """
-        self.complex_rule = rule
+        self.complex_rule, self.complex_reads = rule, _parameters(rule)
         return rule
 
     def of_pairs(self, text):
@@ -329,12 +337,14 @@ def full(shape, value, dtype):
     return graph.Array(graph.constant(value, dtype, shape))
 
 
-def parameters(rule):
+def _parameters(rule):
     """What a rule reads, by name."""
     return rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
 
 
 def _find(name):
+    if name not in _registry:
+        _declare_all()
     return _registry[name]
 
 

@@ -2,7 +2,6 @@
 
 from nbgrad import dtypes, graph, shapes
 from nbgrad.errors import MissingRuleError, describe
-from nbgrad.primitive import parameters
 
 #: How cotangents that meet in one node are summed.
 ADD_N, TREE, ACCUMULATE = 0, 1, 2
@@ -111,7 +110,7 @@ def pull(node, cotangent, needed=None):
         if primitive.complex_rule is None:
             residual = conjugated  # the adjoint of multiplying by f'(z) is to multiply by its conjugate
         else:
-            rule, reads = primitive.complex_rule, parameters(primitive.complex_rule)
+            rule, reads = primitive.complex_rule, primitive.complex_reads
     arguments = []
     attrs = dict(node.attrs) if node.attrs else {}
     for name in reads:

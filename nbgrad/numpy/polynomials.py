@@ -12,7 +12,7 @@ import numpy
 from nbgrad import dtypes
 from nbgrad.array import Array, _value, is_abstract
 from nbgrad.errors import ArgumentError, ShapeError, describe
-from nbgrad.kernels import complex, filters, linalg, polynomials
+from nbgrad.kernels import complex, filtering, linalg, polynomials
 from nbgrad.kernels import roots as powers
 from nbgrad.numpy._arguments import as_array, as_integer, cast, leaf, promoted
 from nbgrad.numpy.indexing import concrete
@@ -82,7 +82,7 @@ def polymul(x1, x2):
     Array([ 1,  0, -4], shape=(3,), dtype=int64, device=cpu)
     """
     a, b = promoted(*(_trimmed(_coefficients("polymul", x, n)) for x, n in ((x1, "x1"), (x2, "x2"))))
-    return filters.convolve(a, b)
+    return filtering.convolve(a, b)
 
 
 def polydiv(u, v):

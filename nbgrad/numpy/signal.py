@@ -5,7 +5,7 @@ import numpy
 from nbgrad import dtypes, shapes
 from nbgrad.array import Array
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
-from nbgrad.kernels import complex, filters, selection
+from nbgrad.kernels import complex, filtering, selection
 from nbgrad.kernels import indexing as kernels
 from nbgrad.numpy._arguments import as_array, cast, promoted
 from nbgrad.numpy.indexing import argsort, searchsorted
@@ -62,7 +62,7 @@ def convolve(x, v, mode="full"):
     """
     x, v = _sequences("convolve", x, v, mode)
     n, m = x.size, v.size
-    return _cut(filters.convolve(x, v), min(n, m), max(n, m), mode, False)
+    return _cut(filtering.convolve(x, v), min(n, m), max(n, m), mode, False)
 
 
 def correlate(x, v, mode="valid"):
@@ -70,7 +70,7 @@ def correlate(x, v, mode="valid"):
     x, v = _sequences("correlate", x, v, mode)
     v = flip(complex.conjugate(v) if v.dtype.kind == "c" else v)
     n, m = x.size, v.size
-    return _cut(filters.convolve(x, v), min(n, m), max(n, m), mode, n < m)
+    return _cut(filtering.convolve(x, v), min(n, m), max(n, m), mode, n < m)
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
