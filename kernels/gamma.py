@@ -4,7 +4,7 @@ from nbgrad.kernels._called import from_scipy
 from nbgrad.kernels._intrinsics import by_precision, polynomial, round_down, round_even, select
 from nbgrad.kernels._polynomials import LGAMMA, LGAMMA_32, STIRLING, STIRLING_32
 from nbgrad.kernels.exponential import exp, limited, log, log1p, power_of_magnitude
-from nbgrad.kernels.special import digamma, factor, lgamma, sin_pi_reduced
+from nbgrad.kernels.special import digamma, lgamma, lowered_to_two, sin_pi_reduced
 from nbgrad.primitive import elementwise
 
 INFINITY, NAN, PI = float("inf"), float("nan"), 3.141592653589793
@@ -27,12 +27,7 @@ def gamma(x):
     """
     reflected = x < -0.5
     a = select(reflected, -x, x)
-    y, product = factor(a, a, 1.0, 1.0)
-    y, product = factor(a, y, product, 2.0)
-    y, product = factor(a, y, product, 3.0)
-    y, product = factor(a, y, product, 4.0)
-    y, product = factor(a, y, product, 5.0)
-    y, product = factor(a, y, product, 6.0)
+    y, product = lowered_to_two(a)
     tiny, left, large = a < 0.5, a < 1.5, a >= 8.0
     d = select(tiny, a, select(left, a - 1.0, y - 2.0))
     d = limited(d, -0.5, 0.5)

@@ -111,6 +111,17 @@ def factor(size, y, product, j):
     return select(inside, size - j, y), select(inside, product * (size - j), product)
 
 
+def lowered_to_two(a):
+    """(y, product) with gamma(a) = product * gamma(y) for 3/2 <= a < 8, and y in [3/2, 5/2)."""
+    y, product = factor(a, a, 1.0, 1.0)
+    y, product = factor(a, y, product, 2.0)
+    y, product = factor(a, y, product, 3.0)
+    y, product = factor(a, y, product, 4.0)
+    y, product = factor(a, y, product, 5.0)
+    y, product = factor(a, y, product, 6.0)
+    return y, product
+
+
 @elementwise(_from_scipy("gammaln"), cost=120)
 def lgamma(x):
     """log(|gamma(x)|).  4 ULP away from its zeros; relative accuracy at the zeros 1 and 2.
@@ -120,12 +131,7 @@ def lgamma(x):
     """
     reflected = x < -0.5
     a = select(reflected, -x, x)
-    y, product = factor(a, a, 1.0, 1.0)
-    y, product = factor(a, y, product, 2.0)
-    y, product = factor(a, y, product, 3.0)
-    y, product = factor(a, y, product, 4.0)
-    y, product = factor(a, y, product, 5.0)
-    y, product = factor(a, y, product, 6.0)
+    y, product = lowered_to_two(a)
     tiny, left, large = a < 0.5, a < 1.5, a >= 8.0
     below = select(tiny, magnitude(a) * (1.0 + a), a)
     high, low = log_pair(select(left, below, select(large, a, product)))

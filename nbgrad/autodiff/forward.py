@@ -6,7 +6,7 @@ pullback is the pushforward.
 
 import numpy
 
-from nbgrad import graph, shapes
+from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
@@ -53,7 +53,8 @@ def jvp(fn, inputs, v, has_aux=False):
     arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
     moved = iter(found)
     tangent = rebuilt(
-        call.first, iter([next(moved) if n.dtype.kind in "fc" else Array(backward.zeros(n)) for n in call.outputs])
+        call.first,
+        iter([next(moved) if dtypes.is_inexact(n.dtype) else Array(backward.zeros(n)) for n in call.outputs]),
     )
     return call.answer(arrays, tangent)
 
@@ -103,7 +104,7 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
             seed("vjp", f"seed {i}", s, y, f"output {i}")
             for i, (s, y) in enumerate(zip(seeds, call.outputs, strict=True))
         ]
-        nodes = [s for s, y in zip(nodes, call.outputs, strict=True) if y.dtype.kind in "fc"]
+        nodes = [s for s, y in zip(nodes, call.outputs, strict=True) if dtypes.is_inexact(y.dtype)]
         ready(nodes)
         _, found = own.pulled(call.floating, nodes)
         return call.options.assemble(own, found, collapse=False)
@@ -171,7 +172,7 @@ class _Call:
         self.outputs = self.nodes[:count]
         if not self.outputs:
             raise ArgumentError(f"{name}: fn returned no Array to differentiate but {describe(self.first)}")
-        self.floating = [n for n in self.outputs if n.dtype.kind in "fc"]
+        self.floating = [n for n in self.outputs if dtypes.is_inexact(n.dtype)]
 
     def values(self):
         """Arrays of what fn returned: computed at the outermost level, lazy inside a transform."""
@@ -203,7 +204,7 @@ def _jacobian(name, fn, grad_position, has_aux, fill):
         options = Options(name, fn, grad_position, None, has_aux, False, False)
         call = _Call(name, fn, args, has_aux, positions=options.positions)
         for i, y in enumerate(call.outputs):
-            if y.dtype.kind not in "fc":
+            if not dtypes.is_inexact(y.dtype):
                 raise DtypeError(
                     f"{name}: output {i} has dtype {y.dtype} and no derivative; hand it back with has_aux=True"
                 )

@@ -9,7 +9,7 @@ and a run.
 
 import numpy
 
-from nbgrad import conversions, devices, graph
+from nbgrad import conversions, devices, dtypes, graph
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, ready, seed
@@ -186,7 +186,7 @@ def _ready(call, items):
             found = graph.leaf(graph.array_value(x, call, "argument 0"))
         if node is None:
             node = found
-            if node.dtype.kind not in "fc":
+            if not dtypes.is_inexact(node.dtype):
                 return None
     return node
 
@@ -224,7 +224,7 @@ class Inputs:
             a = items[p]
             if isinstance(a, Array):
                 node = a._node
-                if node.dtype.kind not in "fc":
+                if not dtypes.is_inexact(node.dtype):
                     raise _not_float(call, node, f"argument {p}")
                 originals.append(node)
                 trees.append(None)
@@ -232,7 +232,7 @@ class Inputs:
                 self._other(call, a, p)
         for w in weights:
             node = w._node
-            if node.dtype.kind not in "fc":
+            if not dtypes.is_inexact(node.dtype):
                 raise _not_float(call, node, f"weight {w.name}")
             originals.append(node)
         self.now = not state.tracked
@@ -259,7 +259,7 @@ class Inputs:
     def _other(self, call, value, position):
         if isinstance(value, (numpy.ndarray, numpy.generic)):
             node = graph.leaf(graph.array_value(value, call, f"argument {position}"))
-            if node.dtype.kind not in "fc":
+            if not dtypes.is_inexact(node.dtype):
                 raise _not_float(call, node, f"argument {position}")
             self.originals.append(node)
             self.trees.append(None)
@@ -289,7 +289,7 @@ class Inputs:
                     f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
                     "with nbgrad.asarray, or move it to an argument that is not differentiated"
                 )
-            if node.dtype.kind not in "fc":
+            if not dtypes.is_inexact(node.dtype):
                 raise _not_float(call, node, where)
             self.originals.append(node)
         self.trees.append((treespec, len(leaves)))
@@ -561,7 +561,7 @@ def _nothing(call, fn, out):
 
 def _floating(nodes, seeds):
     """The nodes that carry gradients, with their seeds."""
-    keep = [i for i, n in enumerate(nodes) if n.dtype.kind in "fc"]
+    keep = [i for i, n in enumerate(nodes) if dtypes.is_inexact(n.dtype)]
     return [nodes[i] for i in keep], None if seeds is None else [seeds[i] for i in keep]
 
 

@@ -71,7 +71,7 @@ from nbgrad.numpy.arranging import (
     unpackbits,
 )
 from nbgrad.numpy.assignment import copyto, fill_diagonal, place, put, putmask
-from nbgrad.numpy.convolution import avg_pool, conv, conv_transpose, max_pool
+from nbgrad.numpy.convolution import avg_pool, conv, conv2d, conv_transpose, max_pool
 from nbgrad.numpy.creation import (
     arange,
     array,
@@ -360,7 +360,6 @@ from nbgrad.numpy.predicates import (
     typename,
 )
 from nbgrad.numpy.products import (
-    conv2d,
     cross,
     dot,
     einsum,

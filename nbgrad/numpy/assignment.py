@@ -14,6 +14,7 @@ from nbgrad.numpy._arguments import as_array, as_indices, cast, leaf
 from nbgrad.numpy._out import assign, check_cast
 from nbgrad.numpy.indexing import concrete, wrapped
 from nbgrad.numpy.manipulation import broadcast_to, ravel, reshape
+from nbgrad.numpy.selecting import cycled
 
 
 def copyto(dst, src, casting="same_kind", where=True):
@@ -107,9 +108,7 @@ def _fitting(call, values, target):
 
 def _cycled(values, n):
     """The first n of the values and of their repetitions; None where there is nothing to write."""
-    if not values.size or not n:
-        return None
-    return values if values.size == n else kernels.take(values, leaf(numpy.arange(n) % values.size), axis=0)
+    return cycled(values, n) if values.size and n else None
 
 
 def _mask(call, mask, name, size=None):

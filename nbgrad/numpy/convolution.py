@@ -58,27 +58,61 @@ def conv(x, w, strides=1, padding="valid", dilation=1, groups=1):
     x, w, rank = _operands("conv", x, w)
     strides, dilation = _several("conv", "strides", strides, rank), _several("conv", "dilation", dilation, rank)
     groups = _positive("conv", "groups", groups)
-    spatial, window, (c, out) = x.shape[1:-1], w.shape[:-2], w.shape[-2:]
+    c, out = w.shape[-2:]
     if x.shape[-1] != c * groups or out % groups:
         raise ShapeError(
             f"conv(x, w): x has {x.shape[-1]} channels and w takes {c} in each of {groups} groups and makes {out}; w "
             "must be (*window, channels of x / groups, a multiple of groups)\n"
             f"    {describe(x, 'x')}\n    {describe(w, 'w')}"
         )
-    x = _padded(x, _margins("conv", padding, spatial, window, strides, dilation), 0)
-    counts = _counts("conv", x.shape[1:-1], window, strides, dilation)
-    k, positions = shapes.size(window), x.shape[0] * shapes.size(counts)
-    parts = _windows(x, window, strides, dilation, counts)
-    if not parts:
-        return Array(graph.constant(0, x.dtype, (x.shape[0], *counts, out)))
-    if groups == 1:
-        columns = concatenate(parts, axis=-1)
-        y = linalg.matmul(reshape(columns, (positions, k * c)), reshape(w, (k * c, out)))
-        return reshape(y, (x.shape[0], *counts, out))
-    columns = concatenate([reshape(p, (positions, groups, c)) for p in parts], axis=-1)
-    filters = moveaxis(reshape(w, (k * c, groups, out // groups)), 1, 0)
-    y = linalg.matmul(moveaxis(columns, 1, 0), filters)  # (groups, positions, channels out of a group)
-    return reshape(moveaxis(y, 0, 1), (x.shape[0], *counts, out))
+    return _convolved("conv", x, w, strides, padding, dilation, groups)
+
+
+def conv2d(x, w, stride=1, padding="VALID"):
+    """Convolution of images, as in neural networks (the filter is not flipped).
+
+    This is `conv` of two axes, with the names of paddings that TensorFlow has.
+
+    Parameters
+    ----------
+    x : array_like
+        Images, (batch, height, width, channels).
+    w : array_like
+        Filters, (height, width, channels in, channels out).
+    stride : int or (int, int)
+    padding : {"VALID", "SAME"} or ((top, bottom), (left, right))
+        Zeros around the images; ``"SAME"`` gives ceil(extent / stride) positions.
+
+    Returns
+    -------
+    Array
+        (batch, height out, width out, channels out).
+
+    Raises
+    ------
+    ShapeError
+        When channels differ, or a filter is larger than the padded image.
+
+    Examples
+    --------
+    >>> import nbgrad.numpy as np
+    >>> np.conv2d(np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 2))).shape
+    (1, 3, 3, 2)
+    """
+    x, w = promoted(as_array(x, "conv2d", "x"), as_array(w, "conv2d", "w"))
+    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
+        raise ShapeError(
+            "conv2d(x, w): expected x of (batch, height, width, channels) and w of (height, width, channels in, "
+            f"channels out), got {x.shape} and {w.shape}\n    {describe(x, 'x')}\n    {describe(w, 'w')}"
+        )
+    strides = tuple(stride) if isinstance(stride, (tuple, list)) else (stride, stride)
+    if len(strides) != 2 or any(as_integer(s, "conv2d", "stride") < 1 for s in strides):
+        raise ArgumentError(f"conv2d: stride must be a positive integer or two of them, not {stride!r}")
+    if padding not in ("VALID", "SAME") and (isinstance(padding, str) or len(padding) != 2):
+        raise ArgumentError(
+            f"conv2d: padding must be 'VALID', 'SAME' or ((top, bottom), (left, right)), not {padding!r}"
+        )
+    return _convolved("conv2d", x, w, strides, padding, (1, 1), 1)
 
 
 def conv_transpose(x, w, strides=1, padding="valid", dilation=1, groups=1):
@@ -231,6 +265,25 @@ def avg_pool(x, window, strides=None, padding="valid", dilation=1, count_include
 
 
 # ---------------------------------------------------------------- windows
+
+
+def _convolved(call, x, w, strides, padding, dilation, groups):
+    """The convolution of operands that fit: windows side by side, multiplied with the filters."""
+    spatial, window, (c, out) = x.shape[1:-1], w.shape[:-2], w.shape[-2:]
+    x = _padded(x, _margins(call, padding, spatial, window, strides, dilation), 0)
+    counts = _counts(call, x.shape[1:-1], window, strides, dilation)
+    k, positions = shapes.size(window), x.shape[0] * shapes.size(counts)
+    parts = _windows(x, window, strides, dilation, counts)
+    if not parts:
+        return Array(graph.constant(0, x.dtype, (x.shape[0], *counts, out)))
+    if groups == 1:
+        columns = concatenate(parts, axis=-1)
+        y = linalg.matmul(reshape(columns, (positions, k * c)), reshape(w, (k * c, out)))
+        return reshape(y, (x.shape[0], *counts, out))
+    columns = concatenate([reshape(p, (positions, groups, c)) for p in parts], axis=-1)
+    filters = moveaxis(reshape(w, (k * c, groups, out // groups)), 1, 0)
+    y = linalg.matmul(moveaxis(columns, 1, 0), filters)  # (groups, positions, channels out of a group)
+    return reshape(moveaxis(y, 0, 1), (x.shape[0], *counts, out))
 
 
 def _operands(call, x, w):

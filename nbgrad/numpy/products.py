@@ -6,7 +6,7 @@ from nbgrad.kernels import linalg, reduction
 from nbgrad.kernels.complex import conjugate
 from nbgrad.numpy._arguments import as_array, as_integer, promoted
 from nbgrad.numpy.elementwise import conj
-from nbgrad.numpy.manipulation import concatenate, diagonal, pad, ravel, reshape, sliced, transpose
+from nbgrad.numpy.manipulation import diagonal, ravel, reshape, transpose
 
 
 def _operands(call, x1, x2):
@@ -354,74 +354,3 @@ def _product(x1, labels1, x2, labels2, needed):
     lead = a.shape[:nb]
     y = linalg.matmul(reshape(a, (*lead, shapes.size(rows), k)), reshape(b, (*lead, k, shapes.size(columns))))
     return reshape(y, (*lead, *rows, *columns)), batch + free1 + free2
-
-
-# ---------------------------------------------------------------- convolution
-
-
-def conv2d(x, w, stride=1, padding="VALID"):
-    """Convolution of images, as in neural networks (the filter is not flipped).
-
-    The windows are strided slices side by side, multiplied with the filters in one matrix product.
-
-    Parameters
-    ----------
-    x : array_like
-        Images, (batch, height, width, channels).
-    w : array_like
-        Filters, (height, width, channels in, channels out).
-    stride : int or (int, int)
-    padding : {"VALID", "SAME"} or ((top, bottom), (left, right))
-        Zeros around the images; ``"SAME"`` gives ceil(extent / stride) positions.
-
-    Returns
-    -------
-    Array
-        (batch, height out, width out, channels out).
-
-    Raises
-    ------
-    ShapeError
-        When channels differ, or a filter is larger than the padded image.
-
-    Examples
-    --------
-    >>> import nbgrad.numpy as np
-    >>> np.conv2d(np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 2))).shape
-    (1, 3, 3, 2)
-    """
-    x, w = promoted(as_array(x, "conv2d", "x"), as_array(w, "conv2d", "w"))
-    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
-        raise ShapeError(
-            "conv2d(x, w): expected x of (batch, height, width, channels) and w of (height, width, channels in, "
-            f"channels out), got {x.shape} and {w.shape}\n    {describe(x, 'x')}\n    {describe(w, 'w')}"
-        )
-    strides = tuple(stride) if isinstance(stride, (tuple, list)) else (stride, stride)
-    if len(strides) != 2 or any(as_integer(s, "conv2d", "stride") < 1 for s in strides):
-        raise ArgumentError(f"conv2d: stride must be a positive integer or two of them, not {stride!r}")
-    x = pad(x, ((0, 0), *_margins(x.shape[1:3], w.shape[:2], strides, padding), (0, 0)))
-    counts = tuple((n - k) // s + 1 for n, k, s in zip(x.shape[1:3], w.shape[:2], strides, strict=True))
-    if min(counts) < 1:
-        raise ShapeError(f"conv2d: filters of {w.shape[:2]} do not fit in (padded) images of {x.shape[1:3]}")
-    windows = [
-        sliced(x, {1: (i, strides[0], counts[0]), 2: (j, strides[1], counts[1])})
-        for i in range(w.shape[0])
-        for j in range(w.shape[1])
-    ]
-    columns = concatenate(windows, axis=3)
-    positions, k = x.shape[0] * counts[0] * counts[1], columns.shape[3]
-    y = linalg.matmul(reshape(columns, (positions, k)), reshape(w, (k, w.shape[3])))
-    return reshape(y, (x.shape[0], *counts, w.shape[3]))
-
-
-def _margins(image, window, strides, padding):
-    if padding == "VALID":
-        return (0, 0), (0, 0)
-    if padding == "SAME":
-        total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(image, window, strides, strict=True)]
-        return tuple((t // 2, t - t // 2) for t in total)
-    if isinstance(padding, str) or len(padding) != 2:
-        raise ArgumentError(
-            f"conv2d: padding must be 'VALID', 'SAME' or ((top, bottom), (left, right)), not {padding!r}"
-        )
-    return tuple(tuple(p) for p in padding)
