@@ -45,10 +45,6 @@ def real(x):
 
 
 @real.complex_vjp
-def real_complex_vjp(g):
-    return g
-
-
 @real.vjp
 def real_vjp(g):
     return g
@@ -56,7 +52,7 @@ def real_vjp(g):
 
 @real.of_pairs
 def real_of_pairs(x):
-    return x[0] if isinstance(x, tuple) else x
+    return x[0]
 
 
 @elementwise(lambda x: x.imag.copy(), domain="any", result="real")
@@ -114,11 +110,9 @@ def from_parts(x1, x2):
 
 
 @from_parts.complex_vjp
+@from_parts.vjp
 def from_parts_vjp(g):
     return real(g), imag(g)
-
-
-from_parts.vjp(from_parts_vjp)
 
 
 @from_parts.of_pairs
@@ -182,7 +176,7 @@ def divide_of_pairs(x1, x2):
 
 @roots.reciprocal.of_pairs
 def reciprocal_of_pairs(x):
-    return divide_of_pairs((1.0 + 0.0 * x[0], 0.0 * x[1]), x)
+    return divide_of_pairs((1.0, 0.0), x)
 
 
 @roots.square.of_pairs
@@ -193,7 +187,7 @@ def square_of_pairs(x):
 
 @arithmetic.absolute.of_pairs
 def absolute_of_pairs(x):
-    return hypot(*x) if type(x) is tuple else arithmetic.absolute(x)
+    return hypot(*x)
 
 
 @arithmetic.absolute.complex_vjp
@@ -391,19 +385,21 @@ def tan_of_pairs(x):
     return im, -re
 
 
+def _roots_beside_one(x):
+    """sqrt(1 - x) and sqrt(1 + x)."""
+    a, b = x
+    return *sqrt_of_pairs((1.0 - a, -b)), *sqrt_of_pairs((1.0 + a, b))
+
+
 @trigonometric.arcsin.of_pairs
 def arcsin_of_pairs(x):
-    a, b = x
-    p, q = sqrt_of_pairs((1.0 - a, -b))
-    r, s = sqrt_of_pairs((1.0 + a, b))
-    return arctan2(a, p * r - q * s), arcsinh(p * s - q * r)
+    p, q, r, s = _roots_beside_one(x)
+    return arctan2(x[0], p * r - q * s), arcsinh(p * s - q * r)
 
 
 @trigonometric.arccos.of_pairs
 def arccos_of_pairs(x):
-    a, b = x
-    p, q = sqrt_of_pairs((1.0 - a, -b))
-    r, s = sqrt_of_pairs((1.0 + a, b))
+    p, q, r, s = _roots_beside_one(x)
     return 2.0 * arctan2(p, r), arcsinh(r * q - s * p)
 
 

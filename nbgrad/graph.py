@@ -237,12 +237,7 @@ def apply(primitive, args, attrs):
     if primitive.kind == "elementwise":
         if len(args) == 1 and type(args[0]) is Array:  # the fast path: a function of one float array
             x = args[0]._node
-            if (
-                x.dtype.kind == "f"
-                and primitive.domain != "integer"
-                and (primitive.result == "same" or primitive.result == "real")
-                and primitive.arity == 1
-            ):
+            if x.dtype.kind == "f" and primitive.of_floats and primitive.result != "bool" and primitive.arity == 1:
                 return Array(applied(primitive, (x,), (), x.shape, x.dtype))
         return elementwise(primitive, args)
     if len(args) == 1 and type(args[0]) is Array:

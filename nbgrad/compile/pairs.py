@@ -26,12 +26,12 @@ def in_pairs(inputs, captured, outputs):
     if not any(n.dtype.kind == "c" for n in order):
         return inputs, captured, outputs
     state = graph.state
-    before = state.static, state.sites, state.scope, state.device, state.tracked
+    before = state.static, state.sites, state.scope, state.device
     state.static, state.sites, state.scope, state.device = True, False, "", None
     try:
         return _rewritten(order, inputs, captured, outputs)
     finally:
-        state.static, state.sites, state.scope, state.device, state.tracked = before
+        state.static, state.sites, state.scope, state.device = before
 
 
 def _rewritten(order, inputs, captured, outputs):
