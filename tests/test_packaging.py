@@ -97,3 +97,16 @@ def test_import_makes_no_cache_folder(tmp_path):
     env = {"NBGRAD_CACHE_DIR": str(tmp_path / "cache"), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=120)
     assert not (tmp_path / "cache").exists()
+
+
+def test_families_that_few_functions_need_come_with_them():
+    """Importing nbgrad declares what everything is made of; whoever asks for all primitives gets all."""
+    program = """
+import sys, nbgrad
+from nbgrad.kernels import FURTHER
+from nbgrad.primitive import _find
+loaded = [name for name in FURTHER if f"nbgrad.kernels.{name}" in sys.modules]
+print(loaded, _find("svd").name, {"gamma", "svd", "fft"} <= set(nbgrad.primitives()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[] svd True"
