@@ -16,8 +16,8 @@ kernels are compiled and executed in simulation, and nobody has run them on hard
 
 Complex numbers are pairs of real ones in the kernels of both, where a primitive says what it is of pairs; other
 primitives of complex numbers are computed by NumPy on the host. A primitive of your own is as on this page: an
-`elementwise` text is fused on both, an array kernel runs on CUDA if it has a CUDA form or is a text that a thread can do
-for each unit, and is computed on the host otherwise.
+`elementwise` text is fused on both, an array kernel runs on CUDA if it has a CUDA form or is a text that a thread can
+do for each unit, and is computed on the host otherwise.
 
 | primitive | kind | gradient | CPU | CUDA |
 |---|---|---|---|---|
