@@ -10,7 +10,7 @@ from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
-from nbgrad.autodiff.grad import Inputs, Options, first_output, rebuilt
+from nbgrad.autodiff.grad import Inputs, Options, check_holomorphic, first_output, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 from nbgrad.graph import state
 from nbgrad.runtime.evaluate import realize
@@ -112,7 +112,7 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
     return call.answer(call.values(), pull_back)
 
 
-def jacrev(fn, grad_position=0, has_aux=False):
+def jacrev(fn, grad_position=0, has_aux=False, *, holomorphic=False):
     """A function that computes the Jacobian of `fn`, one pass for each element of the outputs.
 
     Parameters
@@ -123,6 +123,9 @@ def jacrev(fn, grad_position=0, has_aux=False):
         As for `grad`.
     has_aux : bool
         Only the first of several outputs is differentiated, the rest is handed back.
+    holomorphic : bool
+        `fn` is a holomorphic function of complex numbers: its complex derivative is computed.  Otherwise outputs
+        must be real (`jacfwd`: the inputs), and rows for complex inputs are gradients as `grad` gives them.
 
     Returns
     -------
@@ -137,10 +140,10 @@ def jacrev(fn, grad_position=0, has_aux=False):
     Array([[2., 0.],
            [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
     """
-    return _jacobian("jacrev", fn, grad_position, has_aux, _rows)
+    return _jacobian("jacrev", fn, grad_position, has_aux, holomorphic, _rows)
 
 
-def jacfwd(fn, grad_position=0, has_aux=False):
+def jacfwd(fn, grad_position=0, has_aux=False, *, holomorphic=False):
     """A function that computes the Jacobian of `fn`, one pass for each element of the inputs.
 
     Parameters and results are those of `jacrev`; this one is cheaper where inputs are smaller than outputs.
@@ -152,7 +155,7 @@ def jacfwd(fn, grad_position=0, has_aux=False):
     Array([[2., 0.],
            [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
     """
-    return _jacobian("jacfwd", fn, grad_position, has_aux, _columns)
+    return _jacobian("jacfwd", fn, grad_position, has_aux, holomorphic, _columns)
 
 
 class _Call:
@@ -197,18 +200,20 @@ class _Call:
         return aux[0] if len(aux) == 1 else aux
 
 
-def _jacobian(name, fn, grad_position, has_aux, fill):
-    Options(name, fn, grad_position, None, has_aux, False, False)
+def _jacobian(name, fn, grad_position, has_aux, holomorphic, fill):
+    Options(name, fn, grad_position, None, has_aux, False, False, holomorphic)
 
     def jacobian(*args):
-        options = Options(name, fn, grad_position, None, has_aux, False, False)
+        options = Options(name, fn, grad_position, None, has_aux, False, False, holomorphic)
         call = _Call(name, fn, args, has_aux, positions=options.positions)
         for i, y in enumerate(call.outputs):
             if not dtypes.is_inexact(y.dtype):
                 raise DtypeError(
                     f"{name}: output {i} has dtype {y.dtype} and no derivative; hand it back with has_aux=True"
                 )
-        matrices = fill(call)
+        if holomorphic:
+            check_holomorphic(name, call.outputs, call.inputs.wrappers)
+        matrices = fill(call, holomorphic)
         blocks = iter([call.options.assemble(call.inputs, row) for row in matrices])
         answer = rebuilt(call.first, blocks)
         if not call.has_aux:
@@ -221,21 +226,25 @@ def _jacobian(name, fn, grad_position, has_aux, fill):
     return jacobian
 
 
-def _rows(call):
+def _rows(call, holomorphic):
     """For each output the Jacobians by each wrapper: rows are pulled back."""
-    found = []
+    found, build = [], call.inputs.derived if holomorphic else call.inputs.swept
+    if not holomorphic:
+        _check_real("jacrev", "output", call.outputs)
     for k, y in enumerate(call.outputs):
         rows = []
         for unit in _units(y):
             seeds = [unit if i == k else _nought(o) for i, o in enumerate(call.outputs)]
-            rows.append(call.inputs.pulled(call.outputs, seeds)[1])
+            rows.append(call.inputs.pulled(call.outputs, seeds, (), build)[1])
         found.append([_stacked([r[j] for r in rows], y.shape, x, False) for j, x in enumerate(call.inputs.wrappers)])
     return found
 
 
-def _columns(call):
+def _columns(call, holomorphic):
     """For each output the Jacobians by each wrapper: columns are pushed forward."""
     inputs = call.inputs
+    if not holomorphic:
+        _check_real("jacfwd", "input", inputs.wrappers)
     found = [[] for _ in call.outputs]
     for j, x in enumerate(inputs.wrappers):
         columns = []
@@ -245,6 +254,16 @@ def _columns(call):
         for k, y in enumerate(call.outputs):
             found[k].append(_stacked([c[k] for c in columns], x.shape, y, True))
     return found
+
+
+def _check_real(call, what, nodes):
+    """The one side of a Jacobian whose elements are seeded has one direction for each only if it is real."""
+    for i, n in enumerate(nodes):
+        if n.dtype.kind == "c":
+            raise DtypeError(
+                f"{call}: {what} {i} is complex, so that a step in it has two directions; take .real and .imag apart, "
+                f"or say holomorphic=True if the function is\n    {describe(n, f'{what} {i}')}"
+            )
 
 
 def _units(node):

@@ -471,7 +471,7 @@ class Options:
                     _check_complex(call, outputs, seeds, holomorphic)
                     break
             if holomorphic:
-                _check_holomorphic(call, outputs, inputs.wrappers)
+                check_holomorphic(call, outputs, inputs.wrappers)
                 build = inputs.derived
             values = nodes if with_value else (nodes[count:] if has_aux else ())
             arrays, found = inputs.pulled(outputs, seeds, values, build)
@@ -576,7 +576,7 @@ def _check_complex(call, outputs, seeds, holomorphic):
             )
 
 
-def _check_holomorphic(call, outputs, inputs):
+def check_holomorphic(call, outputs, inputs):
     for what, nodes in (("input", inputs), ("output", outputs)):
         for i, n in enumerate(nodes):
             if n.dtype.kind != "c":

@@ -275,6 +275,15 @@ def test_gradient_at_a_point_where_there_is_none(name, x, expected):
     assert gradient_of(getattr(np, name), [x]) == expected
 
 
+def test_every_derivative_of_sinc_at_0():
+    """(-1)^(n/2) pi^n / (n + 1), from its power series."""
+    function = np.sinc
+    for order in range(1, 5):
+        function = ng.grad(function)
+        exact = 0.0 if order % 2 else (-1) ** (order // 2) * numpy.pi**order / (order + 1)
+        assert float(function(ng.asarray(0.0))) == pytest.approx(exact, rel=1e-15)
+
+
 def test_gradient_at_ties_is_shared():
     numpy.testing.assert_array_equal(gradient_of(lambda x: np.maximum(x, 1.0), [1.0]), [0.5])
     numpy.testing.assert_array_equal(gradient_of(np.max, [1.0, 3.0, 3.0]), [0.0, 0.5, 0.5])

@@ -262,6 +262,14 @@ def test_holomorphic(rng):
     near(slope, numpy.cos(z))
     near(ng.gradients(*(lambda x: (np.sin(x), x))(ng.asarray(z)))[0], numpy.conj(numpy.cos(z)))
     near(ng.grad(np.sin, sens_param=True)(z, numpy.full(4, 1j)), 1j * numpy.conj(numpy.cos(z)))
+    for jacobian in (ng.jacrev, ng.jacfwd):
+        near(jacobian(lambda z: np.cumsum(z * z), holomorphic=True)(z), numpy.tril(numpy.ones((4, 4))) * 2 * z)
+
+
+def test_jacobians_of_which_one_side_is_real(rng):
+    z = sample(rng, 3)
+    near(ng.jacrev(np.abs)(z), numpy.diag(z / numpy.abs(z)))
+    near(ng.jacfwd(lambda x: np.exp(1j * x))(z.real), numpy.diag(1j * numpy.exp(1j * z.real)))
 
 
 def test_tangents(rng):
@@ -277,6 +285,9 @@ MESSAGES = {
                     "output must be complex, and output 0 has dtype float64"),
     "real input": (lambda z: ng.value_and_grad(lambda x: x * 1j, holomorphic=True)(z.real), "value_and_grad: with "
                    "holomorphic=True every input and output must be complex, and input 0 has dtype float64"),
+    "rows": (lambda z: ng.jacrev(np.sin)(z), "jacrev: output 0 is complex, so that a step in it has two directions; "
+             r"take .real and .imag apart, or say holomorphic=True if the function is"),
+    "columns": (lambda z: ng.jacfwd(np.abs)(z), "jacfwd: input 0 is complex, so that a step in it has two directions"),
     "order": (lambda z: np.floor(z), "floor: got complex128, expected real numbers; take x.real, x.imag or"),
 }  # fmt: skip
 
