@@ -61,7 +61,7 @@ class Called:
             return _shape(name, xs), _dtype(name, xs)
 
         self.primitive = Primitive(name, "array", reference=_wide(function), infer=infer, cost=500,
-                                   doc=doc or function.__doc__)  # fmt: skip
+                                   doc=doc or function.__doc__, batch="broadcast")  # fmt: skip
 
     def __call__(self, *args, **attrs):
         nodes, kinds = [], []
@@ -122,7 +122,7 @@ def _wide(function):
     return reference
 
 
-@structural("array", reference=lambda x, call, argument: x.copy())
+@structural("array", reference=lambda x, call, argument: x.copy(), batch="leading")
 def fixed(x, *, call, argument):
     """The same value, by which no derivative is known."""
     return x.shape, x.dtype

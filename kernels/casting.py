@@ -16,7 +16,7 @@ def _same(x):
     return x
 
 
-@structural("cast", reference=_cast)
+@structural("cast", reference=_cast, batch="leading")
 def astype(x, *, dtype):
     """x in another dtype."""
     return x.shape, dtype

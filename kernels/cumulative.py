@@ -36,7 +36,7 @@ def reversed_recurrence(x, g, axis):
     return flip(recurrence(later, flip(g, axis), axis=axis), axis)
 
 
-@structural("array", reference=lambda x, axis: numpy.cumsum(x, axis=axis, dtype=x.dtype))
+@structural("array", reference=lambda x, axis: numpy.cumsum(x, axis=axis, dtype=x.dtype), batch="axis")
 def cumsum(x, *, axis):
     """Sums of the elements up to and with each."""
     return x.shape, x.dtype
@@ -59,7 +59,7 @@ def cumsum_vjp(g, axis):
     return flip(cumsum(flip(g, axis), axis=axis), axis)
 
 
-@structural("array", reference=lambda x, axis: numpy.cumprod(x, axis=axis, dtype=x.dtype))
+@structural("array", reference=lambda x, axis: numpy.cumprod(x, axis=axis, dtype=x.dtype), batch="axis")
 def cumprod(x, *, axis):
     """Products of the elements up to and with each."""
     return x.shape, x.dtype
@@ -92,7 +92,7 @@ def _recurrence(x1, x2, axis):
     return numpy.ascontiguousarray(numpy.moveaxis(out, 0, axis))
 
 
-@structural("array", reference=_recurrence)
+@structural("array", reference=_recurrence, batch="axis")
 def recurrence(x1, x2, *, axis):
     """y_t = x1_t y_{t-1} + x2_t with y_{-1} = 0."""
     return x2.shape, x2.dtype

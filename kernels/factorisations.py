@@ -167,7 +167,7 @@ def _eigh(x, lower):
     return packed((w, 1), (v, 2)).astype(x.dtype, copy=False)
 
 
-@structural("array", reference=_eigh)
+@structural("array", reference=_eigh, batch="leading")
 def eigh(x, *, lower):
     """Eigenvalues in ascending order, and eigenvectors, of Hermitian matrices of which one triangle is read."""
     n = square("eigh", x)
@@ -186,7 +186,7 @@ def eigh_vjp(g, y, x):
     return matmul(matmul(v, inner + on_diagonal(real(gw))), adjoint(v))
 
 
-@structural("array", reference=lambda x, lower: numpy.linalg.eigvalsh(x, _uplo(lower)))
+@structural("array", reference=lambda x, lower: numpy.linalg.eigvalsh(x, _uplo(lower)), batch="leading")
 def eigvalsh(x, *, lower):
     """Eigenvalues of Hermitian matrices in ascending order."""
     return (*x.shape[:-2], square("eigvalsh", x)), real_of(x.dtype)
@@ -208,7 +208,7 @@ def _eig(x):
     return packed((w, 1), (v, 2)).astype(complex_of(x.dtype), copy=False)
 
 
-@structural("array", reference=_eig)
+@structural("array", reference=_eig, batch="leading")
 def eig(x):
     """Eigenvalues and eigenvectors of length 1 whose largest element is real; complex numbers always."""
     n = square("eig", x)
@@ -237,7 +237,9 @@ def eig_vjp(g, y, x):
     return matmul(solve(adjoint(v), inner + on_diagonal(gw)), adjoint(v))
 
 
-@structural("array", reference=lambda x: numpy.linalg.eigvals(x).astype(complex_of(x.dtype), copy=False))
+@structural(
+    "array", reference=lambda x: numpy.linalg.eigvals(x).astype(complex_of(x.dtype), copy=False), batch="leading"
+)
 def eigvals(x):
     """Eigenvalues; complex numbers always."""
     return (*x.shape[:-2], square("eigvals", x)), complex_of(x.dtype)
@@ -264,7 +266,7 @@ def svd_parts(m, n, full):
     return (m, m if full else k), (k,), (n if full else k, n)
 
 
-@structural("array", reference=_svd)
+@structural("array", reference=_svd, batch="leading")
 def svd(x, *, full):
     """U, the singular values in descending order, and V^H."""
     parts = svd_parts(*matrix("svd", x), full)
@@ -321,7 +323,7 @@ def _over_sums(s):
     return where(own, 0.0, where(zero, numpy.inf, 1.0 / where(zero, 1.0, total)))
 
 
-@structural("array", reference=lambda x: numpy.linalg.svd(x, compute_uv=False))
+@structural("array", reference=lambda x: numpy.linalg.svd(x, compute_uv=False), batch="leading")
 def svdvals(x):
     """Singular values in descending order."""
     return (*x.shape[:-2], min(matrix("svdvals", x))), real_of(x.dtype)
@@ -347,7 +349,7 @@ def qr_parts(m, n, full):
     return (m, k), (k, n)
 
 
-@structural("array", reference=_qr)
+@structural("array", reference=_qr, batch="leading")
 def qr(x, *, full):
     """Q with orthonormal columns and R, upper triangular with a real diagonal."""
     parts = qr_parts(*matrix("qr", x), full)

@@ -66,6 +66,11 @@ def autoregression_kernel(a, u, out, p, n, inner, start, stop):
             at += inner
 
 
+@autoregression.batched
+def autoregression_batched(size, mapped, x1, x2, axis):
+    return None if mapped[0] else autoregression(x1, x2, axis=axis + 1)
+
+
 @autoregression.vjp
 def autoregression_vjp(g, y, x1, x2, axis):
     c = flip(autoregression(x1, flip(g, axis), axis=axis), axis)  # the same filter, backwards

@@ -18,7 +18,7 @@ def broadcast(call, x1, x2):
     return shape
 
 
-@structural("array", reference=numpy.ldexp)
+@structural("array", reference=numpy.ldexp, batch="broadcast")
 def ldexp(x1, x2):
     """x1 * 2**x2 for integers x2, without overflow on the way."""
     return broadcast("ldexp", x1, x2), x1.dtype
@@ -29,7 +29,7 @@ def ldexp_vjp(g, x2):
     return ldexp(g, x2), None
 
 
-@structural("array", reference=lambda x: numpy.frexp(x)[1], differentiable=False)
+@structural("array", reference=lambda x: numpy.frexp(x)[1], differentiable=False, batch="leading")
 def binary_exponent(x):
     """The integer e with |x| = m 2**e, 0.5 <= m < 1."""
     return x.shape, numpy.dtype("int32")
@@ -40,7 +40,7 @@ def _within(function):
     return lambda *xs, dtype: function(*(x.astype(dtype) for x in xs)).astype(xs[0].dtype)
 
 
-@structural("array", reference=_within(numpy.nextafter))
+@structural("array", reference=_within(numpy.nextafter), batch="broadcast")
 def nextafter(x1, x2, *, dtype):
     """The next number after x1 towards x2 that `dtype` has."""
     return broadcast("nextafter", x1, x2), x1.dtype
@@ -51,7 +51,7 @@ def nextafter_vjp(g):
     return g, None  # the distance to the neighbour is constant almost everywhere
 
 
-@structural("array", reference=_within(numpy.spacing), differentiable=False)
+@structural("array", reference=_within(numpy.spacing), differentiable=False, batch="leading")
 def spacing(x, *, dtype):
     """The distance to the nearest other number that `dtype` has: piecewise constant."""
     return x.shape, x.dtype

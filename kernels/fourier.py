@@ -18,7 +18,7 @@ def _fft(x, axes, inverse, norm):
     return (numpy.fft.ifftn if inverse else numpy.fft.fftn)(x, axes=axes, norm=norm)
 
 
-@structural("array", reference=_fft)
+@structural("array", reference=_fft, batch="axes")
 def fft(x, *, axes, inverse, norm):
     """The transform of complex numbers along axes, or its inverse."""
     return x.shape, x.dtype
@@ -29,7 +29,7 @@ def fft_vjp(g, axes, inverse, norm):
     return fft(g, axes=axes, inverse=not inverse, norm=SWAPPED[norm])
 
 
-@structural("array", reference=lambda x, norm: numpy.fft.rfft(x, norm=norm))
+@structural("array", reference=lambda x, norm: numpy.fft.rfft(x, norm=norm), batch="leading")
 def rfft(x, *, norm):
     """The half of the transform of real numbers along the last axis that says all."""
     return (*x.shape[:-1], x.shape[-1] // 2 + 1), complex_of(x.dtype)
@@ -41,7 +41,7 @@ def rfft_vjp(g, x, norm):
     return irfft(g * _weights(n, g.dtype, 0.5), n=n, norm=SWAPPED[norm])
 
 
-@structural("array", reference=lambda x, n, norm: numpy.fft.irfft(x, n, norm=norm))
+@structural("array", reference=lambda x, n, norm: numpy.fft.irfft(x, n, norm=norm), batch="leading")
 def irfft(x, *, n, norm):
     """n real numbers, along the last axis, whose half transform is x; what would make them complex is not read."""
     return (*x.shape[:-1], n), real_of(x.dtype)

@@ -5,7 +5,9 @@ Indices are normalised to 0 <= i < n before they get here.
 
 import numpy
 
+from nbgrad import graph
 from nbgrad.kernels.selection import where
+from nbgrad.kernels.shape import each_its_own, reshape, transpose
 from nbgrad.primitive import full, structural
 
 
@@ -13,6 +15,49 @@ from nbgrad.primitive import full, structural
 def take(x, i, *, axis):
     """Slices of x along `axis` at the indices i."""
     return (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]), x.dtype
+
+
+@take.batched
+def take_batched(size, mapped, x, i, axis):
+    if not mapped[1]:
+        return take(x, i, axis=axis + 1)
+    if not mapped[0]:
+        rank = len(i.shape)
+        y = take(x, i, axis=axis)  # the examples are behind the axes before `axis`
+        return transpose(y, axes=(axis, *range(axis), *range(axis + 1, axis + rank), *range(axis + rank, len(y.shape))))
+    rank = len(i.shape) - 1
+    y = take(_one_axis(x, axis), _of_all(i, x.shape[axis + 1]), axis=0)
+    lead = tuple(range(1 + rank, 1 + rank + axis))
+    return transpose(y, axes=(0, *lead, *range(1, 1 + rank), *range(1 + rank + axis, len(y.shape))))
+
+
+def _one_axis(x, axis):
+    """The examples and the axis that is indexed, as one first axis."""
+    rank = len(x.shape)
+    moved = transpose(x, axes=(0, axis + 1, *range(1, axis + 1), *range(axis + 2, rank)))
+    return reshape(moved, shape=(moved.shape[0] * moved.shape[1], *moved.shape[2:]))
+
+
+def _of_all(i, n):
+    """Indices along that axis, of indices below n for each example."""
+    first = numpy.arange(i.shape[0], dtype=i.dtype).reshape(-1, *(1,) * (len(i.shape) - 1)) * n
+    return i + graph.Array(graph.table(first))
+
+
+def _scattered_batched(primitive):
+    def rule(size, mapped, x, i, v, axis):
+        if not mapped[1]:
+            x, v = each_its_own(size, (mapped[0], mapped[2]), (x, v))
+            return primitive(x, i, v, axis=axis + 1)
+        x, i, v = each_its_own(size, mapped, (x, i, v))
+        rank, n = len(i.shape) - 1, x.shape[axis + 1]
+        ahead = tuple(range(1 + axis, 1 + axis + rank))
+        v = transpose(v, axes=(0, *ahead, *range(1, 1 + axis), *range(1 + axis + rank, len(v.shape))))
+        y = primitive(_one_axis(x, axis), _of_all(i, n), v, axis=0)
+        y = reshape(y, shape=(size, n, *y.shape[1:]))
+        return transpose(y, axes=(0, *range(2, 2 + axis), 1, *range(2 + axis, len(y.shape))))
+
+    return rule
 
 
 @take.vjp
@@ -42,6 +87,9 @@ def scatter_add(x, i, v, *, axis):
     return x.shape, x.dtype
 
 
+scatter_add.batched(_scattered_batched(scatter_add))
+
+
 @scatter_add.vjp
 def scatter_add_vjp(g, x2, axis):
     return g, None, take(g, x2, axis=axis)
@@ -53,10 +101,11 @@ def put(x, i, v, *, axis):
     return x.shape, x.dtype
 
 
+put.batched(_scattered_batched(put))
+
+
 @put.vjp
 def put_vjp(g, x2, x3, axis):
-    from nbgrad import graph
-
     # Only the last writer of an element receives its cotangent.
     count = numpy.arange(max(int(numpy.prod(x2.shape)), 1))[: int(numpy.prod(x2.shape))].reshape(x2.shape)
     array = graph.Array

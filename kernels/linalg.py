@@ -13,7 +13,7 @@ from nbgrad import graph, shapes
 from nbgrad.dtypes import real_of
 from nbgrad.errors import MatrixShapeError, ShapeError, describe
 from nbgrad.kernels._memory import get, put_at
-from nbgrad.kernels.shape import sum_to, transpose
+from nbgrad.kernels.shape import reshape, sum_to, transpose
 from nbgrad.primitive import structural
 
 
@@ -28,6 +28,27 @@ def matmul(x1, x2):
             f"    {describe(x1, 'x1')}\n    {describe(x2, 'x2')}"
         )
     return (*lead, x1.shape[-2], x2.shape[-1]), x1.dtype
+
+
+@matmul.batched
+def matmul_batched(size, mapped, x1, x2):
+    """One product of larger matrices where all examples share a matrix, else a stack of products."""
+    if mapped == (True, False) and len(x2.shape) == 2:
+        y = matmul(reshape(x1, shape=(shapes.size(x1.shape[:-1]), x1.shape[-1])), x2)
+        return reshape(y, shape=(*x1.shape[:-1], x2.shape[-1]))
+    if mapped == (False, True) and len(x1.shape) == 2 and len(x2.shape) == 3 and x2.shape[-1] == 1:
+        y = matmul(reshape(x2, shape=x2.shape[:-1]), swap_last(x1))
+        return reshape(y, shape=(*y.shape, 1))
+    return matmul(*aligned(mapped, (x1, x2)))
+
+
+def aligned(mapped, xs):
+    """Operands whose leading axes broadcast again, now that some have a new first axis."""
+    rank = max(len(x.shape) - many for x, many in zip(xs, mapped, strict=True)) + 1
+    return [
+        reshape(x, shape=(x.shape[0], *(1,) * (rank - len(x.shape)), *x.shape[1:])) if many else x
+        for x, many in zip(xs, mapped, strict=True)
+    ]
 
 
 def swap_last(x):
@@ -90,7 +111,7 @@ def _by(name):
     return reference
 
 
-@structural("array", reference=_by("cholesky"))
+@structural("array", reference=_by("cholesky"), batch="leading")
 def cholesky(x):
     """The lower triangular L with L L^H = x; only the lower triangle of x is read."""
     square("cholesky", x)
@@ -102,7 +123,7 @@ def cholesky_vjp(g, y):
     return cholesky_pullback(y, g)
 
 
-@structural("array", reference=_by("cholesky_pullback"))
+@structural("array", reference=_by("cholesky_pullback"), batch="leading")
 def cholesky_pullback(x1, x2):
     """The cotangent of a matrix whose Cholesky factor is x1 with the cotangent x2; lower triangles are read."""
     return x1.shape, x1.dtype
@@ -162,7 +183,7 @@ def cholesky_pullback_vjp(g, x1, x2, y):
     return outer * below, matmul(factor, inner) * below
 
 
-@structural("array", reference=numpy.linalg.solve)
+@structural("array", reference=numpy.linalg.solve, batch="broadcast")
 def solve(x1, x2):
     """y with x1 y = x2, by LU factorisation with partial pivoting."""
     return _equation("solve", x1, x2)
@@ -174,7 +195,7 @@ def solve_vjp(g, x1, x2, y):
     return sum_to(-matmul(back, swap_last(y)), x1.shape), sum_to(back, x2.shape)
 
 
-@structural("array", reference=_by("solve_triangular"))
+@structural("array", reference=_by("solve_triangular"), batch="broadcast")
 def solve_triangular(x1, x2, *, lower, transposed):
     """y with x1 y = x2, or x1^T y = x2, where only the lower or the upper triangle of x1 is read."""
     return _equation("solve_triangular", x1, x2)

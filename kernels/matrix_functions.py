@@ -14,13 +14,13 @@ from nbgrad.kernels import reduction
 from nbgrad.kernels.complex import conjugate, from_parts, imag, real
 from nbgrad.kernels.factorisations import columns, hermitian, inverse, matrix, packed, rows, triangle, unpack
 from nbgrad.kernels.linalg import adjoint, matmul, of_both, solve_triangular, square, swap_last
-from nbgrad.kernels.shape import concatenate, reshape, slice_
+from nbgrad.kernels.shape import concatenate, each_its_own, reshape, slice_
 from nbgrad.primitive import full, structural
 
 # ---------------------------------------------------------------- determinants
 
 
-@structural("array", reference=numpy.linalg.det)
+@structural("array", reference=numpy.linalg.det, batch="leading")
 def det(x):
     """Determinants."""
     square("det", x)
@@ -45,7 +45,7 @@ def _cofactor(x):
     return (sign[..., None, None] * ((u * others[..., None, :]) @ vh).conj()).astype(x.dtype, copy=False)
 
 
-@structural("array", reference=_cofactor)
+@structural("array", reference=_cofactor, batch="leading")
 def cofactor(x):
     """Cofactors, the gradient of the determinant: from singular values, so that the matrix may be singular."""
     square("cofactor", x)
@@ -65,7 +65,7 @@ def _slogdet(x):
     return numpy.stack([sign, size.astype(sign.dtype)], -1)
 
 
-@structural("array", reference=_slogdet)
+@structural("array", reference=_slogdet, batch="leading")
 def slogdet(x):
     """The sign (of complex matrices the phase) of the determinant, and the logarithm of its size."""
     square("slogdet", x)
@@ -102,7 +102,7 @@ def _inverse_or_nan(x):
     return y
 
 
-@structural("array", reference=_inverse_or_nan)
+@structural("array", reference=_inverse_or_nan, batch="leading")
 def inverse_or_nan(x):
     """Inverses; nan in place of those of singular matrices."""
     square("inv", x)
@@ -119,6 +119,13 @@ def pinv(x1, x2, *, hermitian):
     """Pseudo-inverses, where singular values up to x2 times the largest count as 0."""
     m, n = matrix("pinv", x1)
     return (*shapes.broadcast([x1.shape[:-2], x2.shape]), n, m), x1.dtype
+
+
+@pinv.batched
+def pinv_batched(size, mapped, x1, x2, hermitian):
+    x1, x2 = each_its_own(size, mapped, (x1, x2))  # NumPy has no tolerances for several of one matrix
+    lead = (size, *(1,) * (len(x1.shape) - 2 - len(x2.shape)), *x2.shape[1:])
+    return pinv(x1, reshape(x2, shape=lead), hermitian=hermitian)
 
 
 @of_both(pinv)
@@ -173,7 +180,7 @@ def lu_parts(m, n):
     return (m,), (m, k), (k, n)
 
 
-@structural("array", reference=_lu)
+@structural("array", reference=_lu, batch="leading")
 def lu(x):
     """Row indices p, L with a unit diagonal and U, so that row i of x is row p[i] of L U."""
     parts = lu_parts(*matrix("lu", x))
@@ -234,7 +241,7 @@ def _by_scipy(name):
     return reference
 
 
-@structural("array", reference=_by_scipy("expm"))
+@structural("array", reference=_by_scipy("expm"), batch="leading")
 def expm(x):
     """Exponentials of square matrices."""
     square("expm", x)
@@ -275,7 +282,7 @@ def _sqrtm(x):
     return y.astype(x.dtype, copy=False)
 
 
-@structural("array", reference=_sqrtm)
+@structural("array", reference=_sqrtm, batch="leading")
 def sqrtm(x):
     """Principal square roots of square matrices."""
     square("sqrtm", x)
@@ -297,7 +304,7 @@ def _solve_sylvester(x1, x2, x3):
     return numpy.zeros(shape, x3.dtype) if y is None else y.astype(x3.dtype, copy=False)
 
 
-@structural("array", reference=_solve_sylvester)
+@structural("array", reference=_solve_sylvester, batch="broadcast")
 def solve_sylvester(x1, x2, x3):
     """y with x1 y + y x2 = x3."""
     m, n = square("solve_sylvester", x1), square("solve_sylvester", x2)

@@ -21,7 +21,7 @@ def _spread(g, x, axes):
     return broadcast_to(reshape(g, shape=shapes.kept(x.shape, axes)), shape=x.shape)
 
 
-@structural("reduction", reference=lambda x, axes: numpy.sum(x, axis=axes, dtype=x.dtype))
+@structural("reduction", reference=lambda x, axes: numpy.sum(x, axis=axes, dtype=x.dtype), batch="axes")
 def sum(x, *, axes):
     """Sum, blocked so that its error is that of pairwise summation."""
     return _reduced(x, axes), x.dtype
@@ -32,7 +32,7 @@ def sum_vjp(g, x, axes):
     return _spread(g, x, axes)
 
 
-@structural("reduction", reference=lambda x, axes: numpy.prod(x, axis=axes, dtype=x.dtype))
+@structural("reduction", reference=lambda x, axes: numpy.prod(x, axis=axes, dtype=x.dtype), batch="axes")
 def prod(x, *, axes):
     """Product."""
     return _reduced(x, axes), x.dtype
@@ -65,14 +65,14 @@ def _some(call, x, axes):
         )
 
 
-@structural("reduction", reference=lambda x, axes: numpy.max(x, axis=axes))
+@structural("reduction", reference=lambda x, axes: numpy.max(x, axis=axes), batch="axes")
 def max(x, *, axes):
     """Largest element; nan if there is one."""
     _some("max", x, axes)
     return _reduced(x, axes), x.dtype
 
 
-@structural("reduction", reference=lambda x, axes: numpy.min(x, axis=axes))
+@structural("reduction", reference=lambda x, axes: numpy.min(x, axis=axes), batch="axes")
 def min(x, *, axes):
     """Smallest element; nan if there is one."""
     _some("min", x, axes)
@@ -86,19 +86,19 @@ def extremum_vjp(g, y, x, axes):
     return _spread(g / sum(ties, axes=axes), x, axes) * ties
 
 
-@structural("reduction", reference=lambda x, axes: numpy.any(x, axis=axes), differentiable=False)
+@structural("reduction", reference=lambda x, axes: numpy.any(x, axis=axes), differentiable=False, batch="axes")
 def any(x, *, axes):
     """Whether any element is true."""
     return _reduced(x, axes), BOOL
 
 
-@structural("reduction", reference=lambda x, axes: numpy.all(x, axis=axes), differentiable=False)
+@structural("reduction", reference=lambda x, axes: numpy.all(x, axis=axes), differentiable=False, batch="axes")
 def all(x, *, axes):
     """Whether all elements are true."""
     return _reduced(x, axes), BOOL
 
 
-@structural("array", reference=lambda x, axis: numpy.argmax(x, axis=axis), differentiable=False)
+@structural("array", reference=lambda x, axis: numpy.argmax(x, axis=axis), differentiable=False, batch="axis")
 def argmax(x, *, axis):
     """Index of the first largest element (of the first nan, if there is one)."""
     _some("argmax", x, (axis,))
@@ -117,7 +117,7 @@ def argmax_kernel(x, out, n, inner, start, stop):
         put_at(out, lane, found)
 
 
-@structural("array", reference=lambda x, axis: numpy.argmin(x, axis=axis), differentiable=False)
+@structural("array", reference=lambda x, axis: numpy.argmin(x, axis=axis), differentiable=False, batch="axis")
 def argmin(x, *, axis):
     """Index of the first smallest element (of the first nan, if there is one)."""
     _some("argmin", x, (axis,))

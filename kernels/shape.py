@@ -38,6 +38,16 @@ def transpose(x, *, axes):
     return tuple(x.shape[a] for a in axes), x.dtype
 
 
+@reshape.batched
+def reshape_batched(size, mapped, x, shape):
+    return reshape(x, shape=(size, *shape))
+
+
+@transpose.batched
+def transpose_batched(size, mapped, x, axes):
+    return transpose(x, axes=(0, *(a + 1 for a in axes)))
+
+
 @transpose.vjp
 def transpose_vjp(g, axes):
     return transpose(g, axes=shapes.inverse(axes))
@@ -62,6 +72,18 @@ def slice_(x, *, spec):
     return tuple(count for _, _, count in spec), x.dtype
 
 
+@broadcast_to.batched
+def broadcast_to_batched(size, mapped, x, shape):
+    return broadcast_to(
+        reshape(x, shape=(size, *(1,) * (len(shape) + 1 - len(x.shape)), *x.shape[1:])), shape=(size, *shape)
+    )
+
+
+@slice_.batched
+def slice_batched(size, mapped, x, spec):
+    return slice_(x, spec=((0, 1, size), *spec))
+
+
 @slice_.vjp
 def slice_vjp(g, x, spec):
     return embed(g, shape=x.shape, spec=spec)
@@ -77,6 +99,11 @@ def _embed(x, shape, spec):
 def embed(x, *, shape, spec):
     """Zeros of `shape` with x in the elements that `spec` names: the adjoint of a slice."""
     return shape, x.dtype
+
+
+@embed.batched
+def embed_batched(size, mapped, x, shape, spec):
+    return embed(x, shape=(size, *shape), spec=((0, 1, size), *spec))
 
 
 @embed.vjp
@@ -97,6 +124,16 @@ def add_slices(x, *parts, specs):
     return x.shape, x.dtype
 
 
+@add_slices.batched
+def add_slices_batched(size, mapped, *xs, specs):
+    return add_slices(*each_its_own(size, mapped, xs), specs=tuple(((0, 1, size), *spec) for spec in specs))
+
+
+def each_its_own(size, mapped, xs):
+    """Operands of which every example has its own: those that it shared with others are repeated."""
+    return [x if m else broadcast_to(x, shape=(size, *x.shape)) for x, m in zip(xs, mapped, strict=True)]
+
+
 @add_slices.vjp
 def add_slices_vjp(g, specs):
     return (g, *(slice_(g, spec=spec) for spec in specs))
@@ -114,12 +151,17 @@ def set_slice(x1, x2, *, spec):
     return x1.shape, x1.dtype
 
 
+@set_slice.batched
+def set_slice_batched(size, mapped, *xs, spec):
+    return set_slice(*each_its_own(size, mapped, xs), spec=((0, 1, size), *spec))
+
+
 @set_slice.vjp
 def set_slice_vjp(g, x2, spec):
     return set_slice(g, full(x2.shape, 0, g.dtype), spec=spec), slice_(g, spec=spec)
 
 
-@structural("update", reference=lambda *xs, axis: numpy.concatenate(xs, axis))
+@structural("update", reference=lambda *xs, axis: numpy.concatenate(xs, axis), batch="axis")
 def concatenate(*xs, axis):
     """Arrays one after another along an axis."""
     first = xs[0].shape

@@ -8,7 +8,9 @@ from nbgrad.kernels._memory import get, put_at
 from nbgrad.primitive import structural
 
 
-@structural("array", reference=lambda x, axis: numpy.argsort(x, axis=axis, kind="stable"), differentiable=False)
+@structural(
+    "array", reference=lambda x, axis: numpy.argsort(x, axis=axis, kind="stable"), differentiable=False, batch="axis"
+)
 def argsort(x, *, axis):
     """Indices that sort x along an axis, stable, nan last."""
     return x.shape, INT64
@@ -18,6 +20,11 @@ def argsort(x, *, axis):
 def searchsorted(x1, x2, *, side):
     """Places in the ascending x1 before which, or behind equals of which, the elements of x2 belong."""
     return x2.shape, INT64
+
+
+@searchsorted.batched
+def searchsorted_batched(size, mapped, x1, x2, side):
+    return None if mapped[0] else searchsorted(x1, x2, side=side)
 
 
 def each_value(node):

@@ -43,6 +43,7 @@ from nbgrad.primitive import elementwise, primitives
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
+    from nbgrad.batching.vmap import vmap
     from nbgrad.numpy import (
         arange,
         empty,
@@ -63,6 +64,9 @@ __version__ = "0.1.0"
 _FROM_NUMPY = (
     "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "where", "zeros", "zeros_like",
 )  # fmt: skip
+
+#: Names that are imported when they are first asked for, and where they are.
+_LATER = {"vmap": "nbgrad.batching.vmap"}
 
 __all__ = [
     "AggregationMethod",
@@ -110,6 +114,7 @@ __all__ = [
     "stop_gradient",
     "value_and_grad",
     "vjp",
+    "vmap",
     "where",
     "zeros",
     "zeros_like",
@@ -122,6 +127,10 @@ def __getattr__(name):
 
         namespace = importlib.import_module("nbgrad.numpy")
         return namespace if name == "numpy" else getattr(namespace, name)
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(_LATER[name]), name)
     if name == "cuda":
         import importlib
 

@@ -49,11 +49,14 @@ class Primitive:
         What it is of complex numbers, as a text on pairs of real and imaginary parts: see `of_pairs`.
     complex_rule : callable or None
         The VJP for complex inputs, where it is not that of a holomorphic function: see `complex_vjp`.
+    batching : str, callable or None
+        What it is of stacked operands: a word of `nbgrad.batching.rules.WORDS`, or a rule: see `batched`.
     """
 
     __slots__ = (
         "arity",
         "attributes",
+        "batching",
         "block",
         "casts",
         "complex_reads",
@@ -82,7 +85,8 @@ class Primitive:
     )  # fmt: skip
 
     def __init__(self, name, kind, *, kernel=None, reference=None, infer=None, arity=None, domain="any",
-                 result="same", casts=None, expression=None, differentiable=True, cost=1, doc=None):  # fmt: skip
+                 result="same", casts=None, expression=None, differentiable=True, cost=1, doc=None,
+                 batch=None):  # fmt: skip
         if name in _registry:
             raise NbgradError(
                 f"primitive {name!r} is declared twice: in {_where(_registry[name])} and "
@@ -97,7 +101,7 @@ class Primitive:
         self.pairs, self.complex_rule, self.complex_reads = None, None, ()
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
-        self.doc = doc
+        self.doc, self.batching = doc, batch
         _registry[name] = self
 
     def __call__(self, *args, **attrs):
@@ -136,6 +140,21 @@ class Primitive:
         """
         self.pairs, self.of_complex = text, True
         return text
+
+    def batched(self, rule):
+        """Declare what the primitive is of operands that are stacked along a new first axis, for `vmap`.
+
+        The rule is ``rule(size, mapped, *xs, **attrs)``: how many examples there are, for each operand whether it has
+        them or all examples share it, the operands as Arrays, and the attributes.  It returns an Array with the
+        examples along its first axis, or None, and then the primitive is applied to one example after another.
+        """
+
+        def of_nodes(node, operands, mapped, size):
+            made = rule(size, tuple(mapped), *map(graph.Array, operands), **dict(node.attrs))
+            return None if made is None else made._node
+
+        self.batching = of_nodes
+        return rule
 
     def array_kernel(self, layout):
         """Declare the compiled form of an array primitive: a text over pointers, and its layout.
@@ -322,12 +341,15 @@ def _for_each(kernel):
     return reference
 
 
-def structural(kind, *, reference, name=None, differentiable=True, cost=1):
-    """Declare a primitive of arrays by its shape/dtype rule: ``infer(*inputs, **attrs) -> (shape, dtype)``."""
+def structural(kind, *, reference, name=None, differentiable=True, cost=1, batch=None):
+    """Declare a primitive of arrays by its shape/dtype rule: ``infer(*inputs, **attrs) -> (shape, dtype)``.
+
+    `batch` is a word that says what it is of stacked operands: see `nbgrad.batching.rules.WORDS`.
+    """
 
     def declare(infer):
         return Primitive(name or infer.__name__, kind, reference=reference, infer=infer,
-                         differentiable=differentiable, cost=cost, doc=infer.__doc__)  # fmt: skip
+                         differentiable=differentiable, cost=cost, doc=infer.__doc__, batch=batch)  # fmt: skip
 
     return declare
 

@@ -85,12 +85,15 @@ def leaf_values(leaves, wanted):
     values = []
     for n in leaves:
         if n.value is None:
+            transform = n.fact("transform")
+            inside = "jitted function" if transform is None else f"function that {transform} is given"
+            mark = "static with ng.jit(fn, static_argnums=...)" if transform is None else "shared with in_axes=None"
             raise TracedValueError(
-                "the value of an abstract array was asked for while jit traces: it depends on an input that has no "
-                "value yet.\n"
+                f"the value of an abstract array was asked for while {transform or 'jit'} traces: it depends on an "
+                "input that has no value yet.\n"
                 f"    {describe(wanted, 'array')}\n    {describe(n, 'input')}\n"
-                "Use ng.where instead of `if`, keep float(), print() and numpy calls outside the jitted function, "
-                "or mark the argument static with ng.jit(fn, static_argnums=...)."
+                f"Use ng.where instead of `if`, keep float(), print() and numpy calls outside the {inside}, "
+                f"or mark the argument {mark}."
             )
         values.append(n.value)
     return values
