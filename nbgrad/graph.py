@@ -218,14 +218,19 @@ def array_value(x, call, name="x", dtype=None):
     try:
         value = _array(x, dtype=dtype, order="C", copy=True)
     except (ValueError, TypeError) as error:
-        raise ArgumentError(f"{call}: argument {name!r} is not an array: {describe(x)} ({error})") from None
+        raise ArgumentError(f"{call}: {_in_words(name)} is not an array: {describe(x)} ({error})") from None
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype not in dtypes.SUPPORTED:
         if value.dtype.kind in "OUSV":
-            raise ArgumentError(f"{call}: argument {name!r} must be an array or a number, not {describe(x)}")
+            raise ArgumentError(f"{call}: {_in_words(name)} must be an array or a number, not {describe(x)}")
         dtypes.as_dtype(value.dtype, call)
     return value
+
+
+def _in_words(name):
+    """``argument 'x'`` for the name of a parameter; what says itself what it is stays as it is."""
+    return name if " " in name else f"argument {name!r}"
 
 
 def _holds_arrays(x):

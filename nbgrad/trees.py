@@ -26,7 +26,7 @@ def _look_at(kind):
     import optree
 
     try:
-        if optree.register_pytree_node.get(kind, namespace=NAMESPACE) is not None:  # type: ignore[attr-defined]
+        if optree.register_pytree_node.get(kind, namespace=NAMESPACE) is not None:
             return True
     except ValueError:
         pass
@@ -71,6 +71,17 @@ def flatten_with_paths(tree, name):
     if structure is None:
         return [name], leaves, None
     return [a.codify(name) for a in structure.accessors()], leaves, structure
+
+
+def argument_paths(arguments):
+    """What the leaves of ``(positional, keyword)`` arguments are called in errors."""
+    positional, named = arguments
+    found = []
+    for i, a in enumerate(positional):
+        found += flatten_with_paths(a, f"argument {i}")[0]
+    for name in sorted(named):
+        found += flatten_with_paths(named[name], f"keyword argument {name}")[0]
+    return found
 
 
 def _news(leaves):

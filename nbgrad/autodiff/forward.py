@@ -6,11 +6,11 @@ pullback is the pushforward.
 
 import numpy
 
-from nbgrad import dtypes, graph, shapes
+from nbgrad import dtypes, graph, shapes, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
-from nbgrad.autodiff.grad import Inputs, Options, check_holomorphic, first_output, rebuilt
+from nbgrad.autodiff.grad import Inputs, Options, check_holomorphic, first_output, flatten_seeds, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 from nbgrad.graph import state
 from nbgrad.runtime.evaluate import realize
@@ -45,10 +45,18 @@ def jvp(fn, inputs, v, has_aux=False):
     if len(items) != len(directions):
         raise GradientError(f"jvp: {len(directions)} tangents for {len(items)} inputs; give one for each")
     call = _Call("jvp", fn, items, has_aux)
-    tangents = [
-        seed("jvp", f"v[{i}]", t, x, f"inputs[{i}]")
-        for i, (t, x) in enumerate(zip(directions, call.inputs.wrappers, strict=True))
-    ]
+    tangents, at = [], 0
+    for i, (direction, tree) in enumerate(zip(directions, call.inputs.trees, strict=True)):
+        paths, leaves, structure = [f"v[{i}]"], [direction], None
+        if tree is not None:
+            paths, leaves, structure = trees.flatten_with_paths(direction, f"v[{i}]")
+            if structure != tree[0]:
+                raise GradientError(
+                    f"jvp: v[{i}] must be a nest like inputs[{i}]\n    v[{i}]: {structure}\n    inputs[{i}]: {tree[0]}"
+                )
+        for path, leaf in zip(paths, leaves, strict=True):
+            tangents.append(seed("jvp", path, leaf, call.inputs.wrappers[at], f"inputs{path[1:]}"))
+            at += 1
     ready(tangents)
     arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
     moved = iter(found)
@@ -94,8 +102,9 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
     own = call.inputs
 
     def pull_back(*seeds):
-        if len(seeds) == 1 and isinstance(seeds[0], (tuple, list)):
-            seeds = tuple(seeds[0])
+        flat = []
+        flatten_seeds(seeds, flat)
+        seeds = flat
         if len(seeds) != len(call.outputs):
             raise GradientError(
                 f"vjp: the pull-back takes {len(call.outputs)} seeds, one for each output, got {len(seeds)}"

@@ -9,7 +9,7 @@ and a run.
 
 import numpy
 
-from nbgrad import conversions, devices, dtypes, graph
+from nbgrad import conversions, devices, dtypes, graph, trees
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, ready, seed
@@ -152,6 +152,10 @@ def get_grad(gradients, identifier):
     stack = [gradients]
     while stack:
         item = stack.pop()
+        if isinstance(item, (list, dict)):
+            item = tuple(item) if isinstance(item, list) else tuple(item.values())
+            stack.extend(item[::-1])
+            continue
         if not isinstance(item, tuple):
             continue
         if len(item) == 2 and type(item[0]) is type(wanted):
@@ -264,7 +268,7 @@ class Inputs:
             self.originals.append(node)
             self.trees.append(None)
             return
-        if not isinstance(value, (list, dict)):
+        if type(value) is tuple or not trees.is_container(value):
             if isinstance(value, tuple):
                 hint = "; pass its elements as arguments of their own with grad_position=(0, 1, ...), or make it a list"
             elif isinstance(value, (bool, int, float)):
@@ -275,11 +279,8 @@ class Inputs:
                 f"{call}: argument {position} is differentiated, so it must be an array, or a list or dict of arrays, "
                 f"not {describe(value)}{hint}"
             )
-        import optree
-
-        paths, leaves, treespec = optree.tree_flatten_with_path(value)
-        for path, leaf in zip(paths, leaves, strict=True):
-            where = f"argument {position}" + "".join(f"[{k!r}]" for k in path)
+        paths, leaves, treespec = trees.flatten_with_paths(value, f"argument {position}")
+        for where, leaf in zip(paths, leaves, strict=True):
             if isinstance(leaf, Array):
                 node = leaf._node
             elif isinstance(leaf, (numpy.ndarray, numpy.generic, float, complex)):
@@ -431,7 +432,7 @@ class Options:
         self.by_position = grad_position is not None
         self.one_weight = isinstance(weights, Array)
         self.by_weight = weights is not None
-        self.weights = checked_weights(call, weights)
+        self.weights, self.weight_structure = checked_weights(call, weights)
         self.distinct = tuple({id(w): w for w in self.weights}.values())
         self.where = [next(i for i, d in enumerate(self.distinct) if d is w) for w in self.weights]
         if self.return_ids:
@@ -506,7 +507,10 @@ class Options:
         by_weight = [Array(tail[i]._node) for i in self.where]  # an Array of its own for each mention
         if self.return_ids:
             by_weight = [(w.name, g) for w, g in zip(self.weights, by_weight, strict=True)]
-        by_weight = by_weight[0] if self.one_weight else tuple(by_weight)
+        if self.weight_structure is not None:
+            by_weight = self.weight_structure.unflatten(by_weight)
+        else:
+            by_weight = by_weight[0] if self.one_weight else tuple(by_weight)
         return (by_position, by_weight) if self.by_position or not collapse else by_weight
 
 
@@ -523,6 +527,9 @@ def flatten(out, nodes):
     elif isinstance(out, dict):
         for v in out.values():
             flatten(v, nodes)
+    elif trees.is_container(out):
+        for v in trees.flatten(out)[0]:
+            flatten(v, nodes)
 
 
 def rebuilt(out, arrays):
@@ -536,6 +543,9 @@ def rebuilt(out, arrays):
         return [rebuilt(v, arrays) for v in out]
     if isinstance(out, dict):
         return {k: rebuilt(v, arrays) for k, v in out.items()}
+    if trees.is_container(out):
+        leaves, structure = trees.flatten(out)
+        return trees.unflatten(structure, [rebuilt(v, arrays) for v in leaves])
     return out
 
 
@@ -627,19 +637,25 @@ def _check_position(call, value, rule):
 
 
 def checked_weights(call, weights):
-    """A tuple of Arrays."""
+    """(a tuple of Arrays, the structure of a nest of them or None): a flat list or tuple counts as a tuple."""
     if weights is None:
-        return ()
+        return (), None
     if isinstance(weights, Array):
-        return (weights,)
-    if not isinstance(weights, (list, tuple)):
+        return (weights,), None
+    if not trees.is_container(weights):
         raise ArgumentError(
-            f"{call}: weights must be a Parameter or a list or tuple of Parameters, got {describe(weights)}"
+            f"{call}: weights must be a Parameter or a list, tuple or nest of Parameters, got {describe(weights)}"
         )
-    for i, w in enumerate(weights):
+    flat = isinstance(weights, (list, tuple)) and not any(map(trees.is_container, weights))
+    if flat:
+        found, paths, structure = tuple(weights), None, None
+    else:
+        paths, found, structure = trees.flatten_with_paths(weights, "weights")
+    for i, w in enumerate(found):
         if not isinstance(w, Array):
-            raise ArgumentError(f"{call}: weights[{i}] must be a Parameter, got {describe(w)}")
-    return tuple(weights)
+            where = f"weights[{i}]" if paths is None else paths[i]
+            raise ArgumentError(f"{call}: {where} must be a Parameter, got {describe(w)}")
+    return tuple(found), structure
 
 
 def _not_float(call, node, what):
@@ -666,7 +682,7 @@ def _checked_seeds(call, sens, out, nodes):
         seeds = [sens]
     else:
         seeds = []
-        _flatten_seeds(sens, seeds)
+        flatten_seeds(sens, seeds)
         if len(seeds) != len(nodes):
             raise GradientError(
                 f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give "
@@ -678,12 +694,15 @@ def _checked_seeds(call, sens, out, nodes):
     return found
 
 
-def _flatten_seeds(sens, seeds):
+def flatten_seeds(sens, seeds):
     if isinstance(sens, (tuple, list)):
         for s in sens:
-            _flatten_seeds(s, seeds)
+            flatten_seeds(s, seeds)
     elif isinstance(sens, dict):
         for s in sens.values():
-            _flatten_seeds(s, seeds)
+            flatten_seeds(s, seeds)
+    elif trees.is_container(sens):
+        for s in trees.flatten(sens)[0]:
+            flatten_seeds(s, seeds)
     else:
         seeds.append(sens)

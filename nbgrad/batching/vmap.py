@@ -87,22 +87,12 @@ def _arguments(args, kwargs, in_axes):
         raise ArgumentError(
             f"vmap: in_axes has {len(in_axes)} entries for {len(args)} positional arguments; give one for each"
         )
-    paths, leaves, structure = trees.flatten_with_paths((args, kwargs), "")
-    paths = [_named(p) for p in paths]
+    leaves, structure = trees.flatten((args, kwargs))
     try:
         axes = trees.spread(in_axes, args)
     except ValueError as error:
         raise ArgumentError(f"vmap: in_axes {in_axes!r} does not fit the arguments: {error}") from None
-    return leaves, structure, axes + [0] * (len(leaves) - len(axes)), paths
-
-
-def _named(path):
-    """The path of a leaf of (args, kwargs) in words."""
-    what, _, rest = path[1:].partition("]")
-    if what == "0":
-        index, _, rest = rest[1:].partition("]")
-        return f"argument {index}{rest}"
-    return f"keyword argument {rest}"
+    return leaves, structure, axes + [0] * (len(leaves) - len(axes)), trees.argument_paths((args, kwargs))
 
 
 def _examples(leaves, axes, paths, axis_size):
@@ -160,7 +150,7 @@ def _run(fn, structure, leaves, nodes, size):
         conversions.leave()
         state.tracked -= 1
     results = trees.flatten(out)[0]
-    outputs = [graph.node_of(r, "vmap", "result") for r in results]
+    outputs = [graph.node_of(r, "vmap", "a result of fn") for r in results]
     return out, *rules.of_graph(outputs, placeholders, operands, size)
 
 

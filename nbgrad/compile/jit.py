@@ -156,8 +156,14 @@ class Jitted:
         dynamic, static = self._parted(args, kwargs)
         leaves, structure = trees.flatten(dynamic)
         values, kinds = [], []
-        for leaf in leaves:
-            value, kind = _argument(leaf, self._fn)
+        for i, leaf in enumerate(leaves):
+            try:
+                value, kind = _argument(leaf)
+            except ArgumentError:
+                graph.array_value(
+                    leaf, f"jit of {_name(self._fn)}", trees.argument_paths(dynamic)[i]
+                )  # raises, and says where
+                raise
             values.append(value)
             kinds.append(kind)
         key = structure, tuple(kinds), static
@@ -353,7 +359,7 @@ def _flat(args):
     return all(type(a) is Array or type(a) is numpy.ndarray for a in args)
 
 
-def _argument(leaf, fn):
+def _argument(leaf):
     """(ndarray, what the trace depends on) of one leaf of the arguments."""
     if isinstance(leaf, Array):
         if leaf._node.value is None:
@@ -366,7 +372,7 @@ def _argument(leaf, fn):
         return numpy.asarray(leaf), type(leaf)
     value = devices.foreign(leaf)
     if value is None:
-        value = graph.array_value(leaf, f"jit of {_name(fn)}", "an argument")
+        value = graph.array_value(leaf, "jit", "an argument")
     return value, _kind(value)
 
 

@@ -144,7 +144,7 @@ MISTAKES = {
                          r"vmap: out_axes is None for result\['a'\], which depends on the example"),
     "value": (lambda: ng.vmap(lambda x: x if x.sum() > 0 else -x)(X), errors.TracedValueError,
               "asked for while vmap traces(.|\n)*outside the function that vmap is given, or mark the argument shared"),
-    "no array": (lambda: ng.vmap(lambda x: "text")(X), errors.ArgumentError, "vmap: argument 'result' must be an"),
+    "no array": (lambda: ng.vmap(lambda x: "text")(X), errors.ArgumentError, "vmap: a result of fn must be an a"),
 }  # fmt: skip
 
 
