@@ -43,6 +43,8 @@ from nbgrad.primitive import elementwise, primitives
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
+    from nbgrad.autodiff.checkpoint import checkpoint, checkpoint_policies
+    from nbgrad.autodiff.custom import custom_jvp, custom_vjp
     from nbgrad.batching.vmap import vmap
     from nbgrad.numpy import (
         arange,
@@ -66,7 +68,13 @@ _FROM_NUMPY = (
 )  # fmt: skip
 
 #: Names that are imported when they are first asked for, and where they are.
-_LATER = {"vmap": "nbgrad.batching.vmap"}
+_LATER = {
+    "checkpoint": "nbgrad.autodiff.checkpoint",
+    "checkpoint_policies": "nbgrad.autodiff.checkpoint",
+    "custom_jvp": "nbgrad.autodiff.custom",
+    "custom_vjp": "nbgrad.autodiff.custom",
+    "vmap": "nbgrad.batching.vmap",
+}
 
 __all__ = [
     "AggregationMethod",
@@ -92,7 +100,11 @@ __all__ = [
     "UnconnectedGradients",
     "arange",
     "asarray",
+    "checkpoint",
+    "checkpoint_policies",
     "config",
+    "custom_jvp",
+    "custom_vjp",
     "elementwise",
     "empty",
     "eye",
