@@ -45,6 +45,8 @@ from nbgrad.statistics import stats
 if TYPE_CHECKING:
     from nbgrad.autodiff.checkpoint import checkpoint, checkpoint_policies
     from nbgrad.autodiff.custom import custom_jvp, custom_vjp
+    from nbgrad.autodiff.derived import hessian, hvp, jacobian, linearize
+    from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
     from nbgrad.numpy import (
         arange,
@@ -69,6 +71,12 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "implicit_fixed_point": "nbgrad.autodiff.implicit",
+    "implicit_root": "nbgrad.autodiff.implicit",
+    "hessian": "nbgrad.autodiff.derived",
+    "hvp": "nbgrad.autodiff.derived",
+    "jacobian": "nbgrad.autodiff.derived",
+    "linearize": "nbgrad.autodiff.derived",
     "checkpoint": "nbgrad.autodiff.checkpoint",
     "checkpoint_policies": "nbgrad.autodiff.checkpoint",
     "custom_jvp": "nbgrad.autodiff.custom",
@@ -113,11 +121,17 @@ __all__ = [
     "get_grad",
     "grad",
     "gradients",
+    "hessian",
+    "hvp",
     "identity",
+    "implicit_fixed_point",
+    "implicit_root",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jit",
     "jvp",
+    "linearize",
     "linspace",
     "ones",
     "ones_like",

@@ -157,7 +157,7 @@ class ByVjp(ruled.Rule):
 
     def batched(self, inputs, mapped, size):
         """See `Rule`."""
-        return _stacked(self, inputs, mapped, size)
+        return stacked(self, inputs, mapped, size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +194,7 @@ class ByJvp(ruled.Rule):
 
     def batched(self, inputs, mapped, size):
         """See `Rule`."""
-        return _stacked(self, inputs, mapped, size)
+        return stacked(self, inputs, mapped, size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,10 +242,10 @@ class Stacked(ruled.Rule):
 
     def batched(self, inputs, mapped, size):
         """See `Rule`."""
-        return _stacked(self, inputs, mapped, size)
+        return stacked(self, inputs, mapped, size)
 
 
-def _stacked(rule, inputs, mapped, size):
+def stacked(rule, inputs, mapped, size):
     """The rule for all examples, and its inputs, of which every result has all of them."""
     from nbgrad.batching.rules import everywhere
 
