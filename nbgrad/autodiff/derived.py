@@ -151,5 +151,6 @@ def hvp(fn, inputs, v):
     >>> ng.hvp(lambda x: np.sum(x**3), ng.asarray([1.0, 2.0]), ng.asarray([1.0, 10.0]))
     Array([  6., 120.], shape=(2,), dtype=float64, device=cpu)
     """
-    positions = tuple(range(len(inputs))) if isinstance(inputs, tuple) else 0
-    return jvp(grad(fn, positions), inputs, v)[1]
+    alone = not isinstance(inputs, tuple) or len(inputs) == 1
+    product = jvp(grad(fn, 0 if alone else tuple(range(len(inputs)))), inputs, v)[1]
+    return (product,) if alone and isinstance(inputs, tuple) else product

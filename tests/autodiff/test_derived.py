@@ -113,6 +113,8 @@ def test_products_with_the_hessian():
     numpy.testing.assert_allclose(px, xx @ v + xy @ w, rtol=1e-12)
     numpy.testing.assert_allclose(py, yx @ v + yy @ w, rtol=1e-12)
     numpy.testing.assert_allclose(ng.hvp(lambda x: energy(x, y), X, v), xx @ v, rtol=1e-12)
+    (alone,) = ng.hvp(lambda x: energy(x, y), (X,), (v,))
+    numpy.testing.assert_allclose(alone, xx @ v, rtol=1e-12)
     numpy.testing.assert_allclose(ng.jit(lambda x, v: ng.hvp(lambda x: energy(x, y), x, v))(X, v), xx @ v, rtol=1e-12)
     nest = ng.hvp(lambda p: energy(p["x"], p["y"]), {"x": X, "y": y}, {"x": v, "y": w})
     numpy.testing.assert_allclose(nest["y"], yx @ v + yy @ w, rtol=1e-12)
