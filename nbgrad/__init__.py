@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nbgrad.autodiff.derived import hessian, hvp, jacobian, linearize
     from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
+    from nbgrad.control.scan import fori_loop, scan
     from nbgrad.numpy import (
         arange,
         empty,
@@ -71,6 +72,8 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "fori_loop": "nbgrad.control.scan",
+    "scan": "nbgrad.control.scan",
     "implicit_fixed_point": "nbgrad.autodiff.implicit",
     "implicit_root": "nbgrad.autodiff.implicit",
     "hessian": "nbgrad.autodiff.derived",
@@ -116,6 +119,7 @@ __all__ = [
     "elementwise",
     "empty",
     "eye",
+    "fori_loop",
     "full",
     "full_like",
     "get_grad",
@@ -136,6 +140,7 @@ __all__ = [
     "ones",
     "ones_like",
     "primitives",
+    "scan",
     "stats",
     "stop_gradient",
     "value_and_grad",

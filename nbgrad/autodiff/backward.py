@@ -47,7 +47,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
                 continue
             if colocate:
                 graph.state.device = node.fact("device") or "cpu"
-            if node.primitive.kind == "ruled":
+            if node.primitive.kind in ("ruled", "loop"):
                 if calls is None:
                     from nbgrad.autodiff.ruled import siblings
 

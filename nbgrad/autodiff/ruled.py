@@ -64,7 +64,7 @@ def siblings(order):
     """For each node of the primitive, all those of the same call, in `order`."""
     calls = {}
     for node in order:
-        if node.primitive is ruled:
+        if node.primitive is not None and node.primitive.kind in ("ruled", "loop"):
             calls.setdefault((node.inputs, node.attrs[1]), []).append(node)
     return {node: call for call in calls.values() for node in call}
 
