@@ -6,6 +6,9 @@ from nbgrad.compile.scalars import Scalars, TooMuch
 from nbgrad.compile.simplify import simplify
 from nbgrad.compile.source import OUTPUT_SCOPES
 
+#: Cost of a text from which it is a function of its own: one number at a time gains nothing from its being expanded.
+APART_COST = 8
+
 
 class LoopKernel:
     """The source of a loop: the numbers of its step, straight down, inside of one loop.
@@ -30,6 +33,7 @@ class LoopKernel:
         """Write the lines behind the declaration of pointers ``x0, ..., out0, ...`` and of the length ``n0``."""
         rule, scalars = self.rule, self._scalars
         body = Body(None, None, (), "", words, names, w)
+        body.apart = frozenset(n for n in self._order if n.primitive is not None and n.primitive.cost >= APART_COST)
         constants, state, slices = rule.parted(scalars.inputs)
         needed, name = set(self._order), {}
         for node in self._order:

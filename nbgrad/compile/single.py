@@ -64,7 +64,7 @@ class Singles:
                 launch.reads.append(view.origin)
         outs = [self._whole(n) for n in call or [node]]
         launch.writes = [out.origin for out in outs]
-        launch.operands, launch.results = (*views, *outs), len(outs)
+        launch.operands, launch.results = (*views, *outs), call and len(outs)
         launch.host = (node.primitive.reference, dict(node.attrs)) if call is None else (reference, attrs)
         launch.total = 1
         if len(node.shape) > 1:  # equations of matrices
