@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nbgrad.autodiff.derived import hessian, hvp, jacobian, linearize
     from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
+    from nbgrad.control.associative import associative_scan
     from nbgrad.control.scan import fori_loop, scan
     from nbgrad.numpy import (
         arange,
@@ -72,6 +73,7 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "associative_scan": "nbgrad.control.associative",
     "fori_loop": "nbgrad.control.scan",
     "scan": "nbgrad.control.scan",
     "implicit_fixed_point": "nbgrad.autodiff.implicit",
@@ -111,6 +113,7 @@ __all__ = [
     "UnconnectedGradients",
     "arange",
     "asarray",
+    "associative_scan",
     "checkpoint",
     "checkpoint_policies",
     "config",
