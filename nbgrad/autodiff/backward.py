@@ -32,7 +32,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     previous_static, graph.state.static = graph.state.static, True
     previous_device = graph.state.device
     watch = None
-    if config._check_values:
+    if graph.state.watched or config._check_values:
         from nbgrad.debug.origins import Watch
 
         watch = Watch()
