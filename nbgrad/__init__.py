@@ -34,6 +34,7 @@ from nbgrad.errors import (
     MissingGradientError,
     MissingRuleError,
     NbgradError,
+    NonFiniteError,
     OptionError,
     ShapeError,
     TracedValueError,
@@ -105,6 +106,7 @@ __all__ = [
     "MissingGradientError",
     "MissingRuleError",
     "NbgradError",
+    "NonFiniteError",
     "OptionError",
     "Parameter",
     "ParameterTuple",
@@ -165,12 +167,12 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name == "cuda":
+    if name in ("cuda", "debug"):
         import importlib
 
-        return importlib.import_module("nbgrad.cuda")
+        return importlib.import_module(f"nbgrad.{name}")
     raise AttributeError(f"module 'nbgrad' has no attribute {name!r}; functions of arrays are in nbgrad.numpy")
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, "cuda", "numpy"})
+    return sorted({*globals(), *__all__, "cuda", "debug", "numpy"})

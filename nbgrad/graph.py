@@ -69,6 +69,8 @@ class _State(threading.local):
 
     tracked = 0  # depth of enclosing transforms and traces
     static = False  # inside a VJP rule numbers are part of the structure
+    watched = False  # somebody wants to know which nodes are derivatives of which
+    beside = None  # a list, while a trace wants the values of functions that are differentiated in it
     plain = False  # nothing of what follows concerns a node: one look instead of three
     _sites, _scope, _device = True, "", None
 

@@ -1,6 +1,7 @@
 """The reverse sweep: order, multiply by VJP rules, accumulate, undo broadcasting."""
 
 from nbgrad import dtypes, graph, shapes
+from nbgrad.config import config
 from nbgrad.errors import MissingRuleError, describe
 
 #: How cotangents that meet in one node are summed.
@@ -32,8 +33,15 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     result, calls = {}, None
     previous_static, graph.state.static = graph.state.static, True
     previous_device = graph.state.device
+    watch = None
+    if graph.state.watched or config._check_values:
+        from nbgrad.debug.origins import Watch
+
+        watch = Watch()
     try:
         for node in reversed(order):
+            if watch is not None:
+                watch.at(node)
             parts = cotangents.pop(node, None)
             if parts is None:
                 continue
@@ -63,6 +71,8 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     finally:
         graph.state.static = previous_static
         graph.state.device = previous_device
+    if watch is not None:
+        watch.note(result.values())
     return [result.get(x) for x in inputs]
 
 
