@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
+    from nbgrad.sparse.transforms import sparse_hessian, sparse_jacobian
 
 __version__ = "0.1.0"
 
@@ -66,7 +67,11 @@ _FROM_NUMPY = (
 )  # fmt: skip
 
 #: Names that are imported when they are first asked for, and where they are.
-_LATER = {"vmap": "nbgrad.batching.vmap"}
+_LATER = {
+    "sparse_hessian": "nbgrad.sparse.transforms",
+    "sparse_jacobian": "nbgrad.sparse.transforms",
+    "vmap": "nbgrad.batching.vmap",
+}
 
 __all__ = [
     "AggregationMethod",
@@ -110,6 +115,8 @@ __all__ = [
     "ones",
     "ones_like",
     "primitives",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stats",
     "stop_gradient",
     "value_and_grad",
