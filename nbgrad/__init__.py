@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
+    from nbgrad.sparse.transforms import sparse_hessian, sparse_jacobian
 
 __version__ = "0.1.0"
 
@@ -75,18 +76,20 @@ _FROM_NUMPY = (
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
     "associative_scan": "nbgrad.control.associative",
-    "fori_loop": "nbgrad.control.scan",
-    "scan": "nbgrad.control.scan",
-    "implicit_fixed_point": "nbgrad.autodiff.implicit",
-    "implicit_root": "nbgrad.autodiff.implicit",
-    "hessian": "nbgrad.autodiff.derived",
-    "hvp": "nbgrad.autodiff.derived",
-    "jacobian": "nbgrad.autodiff.derived",
-    "linearize": "nbgrad.autodiff.derived",
     "checkpoint": "nbgrad.autodiff.checkpoint",
     "checkpoint_policies": "nbgrad.autodiff.checkpoint",
     "custom_jvp": "nbgrad.autodiff.custom",
     "custom_vjp": "nbgrad.autodiff.custom",
+    "fori_loop": "nbgrad.control.scan",
+    "hessian": "nbgrad.autodiff.derived",
+    "hvp": "nbgrad.autodiff.derived",
+    "implicit_fixed_point": "nbgrad.autodiff.implicit",
+    "implicit_root": "nbgrad.autodiff.implicit",
+    "jacobian": "nbgrad.autodiff.derived",
+    "linearize": "nbgrad.autodiff.derived",
+    "scan": "nbgrad.control.scan",
+    "sparse_hessian": "nbgrad.sparse.transforms",
+    "sparse_jacobian": "nbgrad.sparse.transforms",
     "vmap": "nbgrad.batching.vmap",
 }
 
@@ -146,6 +149,8 @@ __all__ = [
     "ones_like",
     "primitives",
     "scan",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stats",
     "stop_gradient",
     "value_and_grad",
