@@ -3,10 +3,9 @@
     python examples/sparse_newton.py [--points N] [--out FILE]
 
 Bratu's problem in the unit square: the Laplacian of u plus lambda exp(u) is 0, and u is 0 on the boundary.  It has two
-solutions for each lambda up to about 6.808, and none beyond.  Both are found: on the lower branch from u = 0, on the upper
-one by going along the branch, with the size of u given and lambda as another unknown, whose equations have a dense row
-and a dense column.  Differences of the residual check the Jacobian.  The exit status is 1 if Newton's method does not
-converge or the fold is not where it is known to be.
+solutions for each lambda up to about 6.808, and none beyond.  Both are found: the lower one from u = 0, the upper one
+by going along the branch, where the mean of u is given and lambda is unknown.  Differences of the residual check the
+Jacobian.  The exit status is 1 if Newton's method does not converge, or if the branch does not turn where it should.
 """
 
 import argparse
@@ -19,7 +18,7 @@ import scipy.sparse.linalg
 import nbgrad as ng
 import nbgrad.numpy as np
 
-FOLD = 6.808124423  # of the square; Mohsen 2014, A simple solution of the Bratu problem
+FOLD = 6.808124  # where the two solutions in the square meet, as lambda grows
 
 
 def residual(u, strength):
@@ -29,23 +28,48 @@ def residual(u, strength):
     return v[2:, 1:-1] + v[:-2, 1:-1] + v[1:-1, 2:] + v[1:-1, :-2] - 4.0 * u + h * h * strength * np.exp(u)
 
 
-def bordered(z, n, size):
-    """The same for unknowns (u, lambda), and the equation that the mean of u is `size`."""
-    u = z[:-1].reshape((n, n))
-    return np.concatenate([residual(u, z[-1]).reshape(-1), (np.mean(u) - size)[None]])
-
-
-def newton(equations, jacobian, z, say=None, steps=20):
-    """(solution, iterations): full steps until the residual is at rounding errors; None if it does not get there."""
+def newton(evaluate, z, say=None, steps=12):
+    """(solution, steps) for ``evaluate(z) -> (residual, sparse Jacobian)``; None if it takes too many."""
     for step in range(steps):
-        f = equations(z).numpy().ravel()
+        f, jacobian = evaluate(z)
         norm = abs(f).max()
         if say:
-            print(f"{say} {step}: residual {norm:.1e}")
+            print(f"{say}, step {step}: residual {norm:.1e}")
         if norm < 1e-12:
             return z, step
-        z = z - scipy.sparse.linalg.spsolve(jacobian(z).tocsc(), f).reshape(z.shape)
+        z = z - scipy.sparse.linalg.spsolve(jacobian.tocsc(), f)
     return None
+
+
+class Bratu:
+    """The discrete equations with n x n unknowns."""
+
+    def __init__(self, n):
+        self.n, self.by_u, self.by_both = n, ng.sparse_jacobian(residual), ng.sparse_jacobian(residual, (0, 1))
+
+    def residual(self, u, strength):
+        """As a vector."""
+        return residual(ng.asarray(self.grid(u)), strength).numpy().ravel()
+
+    def grid(self, u):
+        """A vector as a function on the grid."""
+        return u.reshape(self.n, self.n)
+
+    def at_strength(self, strength):
+        """Equations for u."""
+        return lambda u: (self.residual(u, strength), self.by_u(self.grid(u), strength))
+
+    def at_size(self, size):
+        """Equations for u and lambda: one more says that the mean of u is `size`."""
+        mean = scipy.sparse.csr_array(numpy.full((1, self.n**2), self.n**-2.0))
+
+        def evaluate(z):
+            u, strength = self.grid(z[:-1]), z[-1]
+            f = numpy.append(self.residual(u, strength), u.mean() - size)
+            by_u, by_strength = self.by_both(u, numpy.float64(strength))
+            return f, scipy.sparse.block_array([[by_u, by_strength], [mean, None]])
+
+        return evaluate
 
 
 def draw(path, solutions, sizes, strengths):
@@ -64,7 +88,7 @@ def draw(path, solutions, sizes, strengths):
     branch.plot(strengths, sizes, "o-", color="#1f3a5f", markersize=3)
     branch.axvline(FOLD, color="#d1781b", linewidth=1, label=f"fold of the equation, {FOLD:.3f}")
     branch.set(xlabel="lambda", ylabel="mean of u", title="Solutions of Bratu's problem")
-    branch.legend(frameon=False, loc="lower left")
+    branch.legend(frameon=False, loc="center left")
     figure.savefig(path)
     plt.close(figure)
 
@@ -76,50 +100,44 @@ def main():
     parser.add_argument("--out", default="sparse_newton.png", help="file of the picture")
     arguments = parser.parse_args()
     n, strength = arguments.points, 6.0
-
-    jacobian = ng.sparse_jacobian(residual)
-    start = time.perf_counter()
-    found = newton(lambda u: residual(ng.asarray(u), strength), lambda u: jacobian(u, strength), numpy.zeros((n, n)),
-                   f"lower branch, lambda {strength:g}, step")  # fmt: skip
+    bratu, start = Bratu(n), time.perf_counter()
+    found = newton(bratu.at_strength(strength), numpy.zeros(n * n), f"lower branch, lambda {strength:g}")
     if found is None:
         print("Newton's method did not converge on the lower branch", file=sys.stderr)
         return 1
     lower, steps = found
-    matrix = jacobian(lower, strength)
-    print(f"{steps} steps for {n * n} unknowns in {time.perf_counter() - start:.2f} s; each Jacobian has {matrix.nnz} "
-          f"entries and takes {jacobian.sweeps(lower, strength)} sweeps")  # fmt: skip
-    direction = numpy.random.default_rng(0).normal(size=(n, n))
-    ahead, behind = (residual(ng.asarray(lower + s * 1e-5 * direction), strength).numpy() for s in (1, -1))
-    error = abs(matrix @ direction.ravel() - (ahead - behind).ravel() / 2e-5).max()
+    matrix = bratu.by_u(bratu.grid(lower), strength)
+    print(
+        f"{steps} steps for {n * n} unknowns in {time.perf_counter() - start:.2f} s; each Jacobian has {matrix.nnz} "
+        f"entries and takes {bratu.by_u.sweeps(bratu.grid(lower), strength)} sweeps"
+    )
+    direction = numpy.random.default_rng(0).normal(size=n * n)
+    ahead, behind = (bratu.residual(lower + s * 1e-5 * direction, strength) for s in (1, -1))
+    error = abs(matrix @ direction - (ahead - behind) / 2e-5).max()
     print(f"largest difference from differences of the residual {error:.1e}")
 
-    along = ng.sparse_jacobian(bordered)
-    z, sizes, strengths, upper = numpy.append(lower.ravel(), strength), [], [], None
-    total = 0
-    for size in numpy.concatenate([numpy.linspace(0.05, 2.2, 30)]):
-        equations = lambda z, size=size: bordered(ng.asarray(z), n, size)  # noqa: E731
-        found = newton(equations, lambda z, size=size: along(z, n, size), z)
+    branch, total = [numpy.zeros(n * n + 1)], 0
+    for size in numpy.linspace(0.05, 1.75, 35):
+        guess = 2.0 * branch[-1] - branch[-2] if len(branch) > 1 else numpy.append(lower, strength)
+        found = newton(bratu.at_size(size), guess)
         if found is None:
             print(f"Newton's method did not converge at a mean of {size:.2f}", file=sys.stderr)
             return 1
-        z, steps = found
-        total += steps
-        sizes.append(size)
-        strengths.append(z[-1])
-        if upper is None and len(sizes) > 1 and strengths[-2] > z[-1] and z[-1] <= strength:
-            upper = z
-    print(f"along the branch: {len(sizes)} solutions in {total} steps, {along.sweeps(z, n, 1.0)} sweeps for a Jacobian "
-          "with a dense row and a dense column")  # fmt: skip
-    found = newton(lambda u: residual(ng.asarray(u), strength), lambda u: jacobian(u, strength),
-                   upper[:-1].reshape(n, n), f"upper branch, lambda {strength:g}, step")  # fmt: skip
+        branch.append(found[0])
+        total += found[1]
+    sizes, strengths = numpy.array([(z[:-1].mean(), z[-1]) for z in branch]).T
+    print(f"{len(branch) - 1} solutions along the branch in {total} steps")
+    behind_fold = [z for z in branch[int(strengths.argmax()) :] if z[-1] < strength]
+    found = newton(bratu.at_strength(strength), behind_fold[0][:-1], f"upper branch, lambda {strength:g}")
     if found is None or abs(found[0] - lower).max() < 1.0:
         print("the upper branch was not found", file=sys.stderr)
         return 1
-    titles = {f"lower branch, lambda = {strength:g}": lower, f"upper branch, lambda = {strength:g}": found[0]}
-    draw(arguments.out, titles, sizes, strengths)
+    solutions = {f"{name} solution, lambda = {strength:g}": bratu.grid(u)
+                 for name, u in (("lower", lower), ("upper", found[0]))}  # fmt: skip
+    draw(arguments.out, solutions, sizes, strengths)
     print(f"picture in {arguments.out}")
-    print(f"largest lambda met {max(strengths):.4f}; there are solutions up to {FOLD:.4f}")
-    return 0 if abs(max(strengths) - FOLD) < 0.03 and error < 1e-8 else 1
+    print(f"largest lambda met {strengths.max():.4f}; there are solutions up to {FOLD:.4f}")
+    return 0 if abs(strengths.max() - FOLD) < 0.03 and error < 1e-8 else 1
 
 
 if __name__ == "__main__":
