@@ -48,7 +48,7 @@ def of_columns(pattern):
     best = _better(best, greedy.run(greedy.coloured_columns, steps, *arrays, numpy.argsort(-degree, kind="stable")))
     if best.max() + 1 <= enough:
         return best
-    order = greedy.run(greedy.by_incidence, steps, *arrays, degree)
+    order = greedy.run(greedy.by_incidence, steps, *arrays, degree, numpy.argsort(degree, kind="stable"))
     return _better(best, greedy.run(greedy.coloured_columns, steps, *arrays, order.astype(numpy.int64)))
 
 

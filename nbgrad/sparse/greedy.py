@@ -53,8 +53,11 @@ def degrees(indptr, indices, into, at):
     return found
 
 
-def by_incidence(indptr, indices, into, at, degree):
-    """Columns in an order in which each has as many neighbours as possible before it."""
+def by_incidence(indptr, indices, into, at, degree, start):
+    """Columns in an order in which each has as many neighbours as possible before it.
+
+    `start` has the columns by degree, the largest last.
+    """
     count = len(into) - 1
     order = numpy.empty(count, numpy.int32)
     weight = numpy.zeros(count, numpy.int32)  # neighbours that have a place in the order; -1: it has one itself
@@ -66,7 +69,7 @@ def by_incidence(indptr, indices, into, at, degree):
     head = numpy.full(most + 2, -1, numpy.int32)
     behind = numpy.full(count, -1, numpy.int32)
     before = numpy.full(count, -1, numpy.int32)
-    for column in numpy.argsort(degree):
+    for column in start:
         behind[column] = head[0]
         if head[0] >= 0:
             before[head[0]] = column

@@ -77,17 +77,14 @@ def key(outputs, wrappers, since):
     """What the pattern depends on: the structure of the graph, and the values that known indices are made from."""
     structure, _ = graph.signature([*wrappers, *outputs], since)
     order, touched = _order(outputs, wrappers, since)
-    digests, seen = [], {}
-    for node in order:
-        at = _index(node)
-        if at is None or at in touched or at in seen:
-            continue
-        seen[at] = None
+    known = dict.fromkeys(at for at in map(_index, order) if at is not None and at not in touched)
+    digests, of_leaves = [], {}
+    for at in known:
         for leaf in graph.signature([at])[1]:
-            if leaf not in seen:
+            if leaf not in of_leaves:
                 value = numpy.ascontiguousarray(devices.on_host(leaf.value))
-                seen[leaf] = hashlib.blake2b(value.tobytes(), digest_size=16).digest()
-            digests.append(seen[leaf])
+                of_leaves[leaf] = hashlib.blake2b(value.tobytes(), digest_size=16).digest()
+            digests.append(of_leaves[leaf])
     return structure, tuple(digests)
 
 
