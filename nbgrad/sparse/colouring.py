@@ -25,7 +25,7 @@ def of_columns(pattern):
     Examples
     --------
     >>> import scipy.sparse
-    >>> tridiagonal = scipy.sparse.diags_array([1, 1, 1], offsets=[-1, 0, 1], shape=(6, 6))
+    >>> tridiagonal = scipy.sparse.diags_array([1.0, 1.0, 1.0], offsets=[-1, 0, 1], shape=(6, 6))
     >>> of_columns(scipy.sparse.csr_array(tridiagonal, dtype=bool))
     array([0, 1, 2, 0, 1, 2], dtype=int32)
     """
