@@ -34,6 +34,7 @@ from nbgrad.errors import (
     MissingGradientError,
     MissingRuleError,
     NbgradError,
+    NonFiniteError,
     OptionError,
     ShapeError,
     TracedValueError,
@@ -43,7 +44,13 @@ from nbgrad.primitive import elementwise, primitives
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
+    from nbgrad.autodiff.checkpoint import checkpoint, checkpoint_policies
+    from nbgrad.autodiff.custom import custom_jvp, custom_vjp
+    from nbgrad.autodiff.derived import hessian, hvp, jacobian, linearize
+    from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
+    from nbgrad.control.associative import associative_scan
+    from nbgrad.control.scan import fori_loop, scan
     from nbgrad.numpy import (
         arange,
         empty,
@@ -68,6 +75,19 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "associative_scan": "nbgrad.control.associative",
+    "checkpoint": "nbgrad.autodiff.checkpoint",
+    "checkpoint_policies": "nbgrad.autodiff.checkpoint",
+    "custom_jvp": "nbgrad.autodiff.custom",
+    "custom_vjp": "nbgrad.autodiff.custom",
+    "fori_loop": "nbgrad.control.scan",
+    "hessian": "nbgrad.autodiff.derived",
+    "hvp": "nbgrad.autodiff.derived",
+    "implicit_fixed_point": "nbgrad.autodiff.implicit",
+    "implicit_root": "nbgrad.autodiff.implicit",
+    "jacobian": "nbgrad.autodiff.derived",
+    "linearize": "nbgrad.autodiff.derived",
+    "scan": "nbgrad.control.scan",
     "sparse_hessian": "nbgrad.sparse.transforms",
     "sparse_jacobian": "nbgrad.sparse.transforms",
     "vmap": "nbgrad.batching.vmap",
@@ -89,6 +109,7 @@ __all__ = [
     "MissingGradientError",
     "MissingRuleError",
     "NbgradError",
+    "NonFiniteError",
     "OptionError",
     "Parameter",
     "ParameterTuple",
@@ -97,24 +118,37 @@ __all__ = [
     "UnconnectedGradients",
     "arange",
     "asarray",
+    "associative_scan",
+    "checkpoint",
+    "checkpoint_policies",
     "config",
+    "custom_jvp",
+    "custom_vjp",
     "elementwise",
     "empty",
     "eye",
+    "fori_loop",
     "full",
     "full_like",
     "get_grad",
     "grad",
     "gradients",
+    "hessian",
+    "hvp",
     "identity",
+    "implicit_fixed_point",
+    "implicit_root",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jit",
     "jvp",
+    "linearize",
     "linspace",
     "ones",
     "ones_like",
     "primitives",
+    "scan",
     "sparse_hessian",
     "sparse_jacobian",
     "stats",
@@ -138,12 +172,12 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name == "cuda":
+    if name in ("cuda", "debug"):
         import importlib
 
-        return importlib.import_module("nbgrad.cuda")
+        return importlib.import_module(f"nbgrad.{name}")
     raise AttributeError(f"module 'nbgrad' has no attribute {name!r}; functions of arrays are in nbgrad.numpy")
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, "cuda", "numpy"})
+    return sorted({*globals(), *__all__, "cuda", "debug", "numpy"})

@@ -13,12 +13,16 @@ NBGRAD_CUDA_MEMORY     cuda_memory_limit      bytes that arrays and the pool may
                                               fraction of it; default: 0.8
 NBGRAD_CUDA_LIBRARIES  cuda_libraries         auto (default): cuBLAS and cuSOLVER where nvmath-python is installed;
                                               0: never; 1: an error where they cannot be used
+NBGRAD_CHECK_VALUES    check_values           nan, inf, masked or several with commas: an error where such a value is
+                                              made, see `nbgrad.debug.nans`; default: nothing, which costs nothing
 =====================  =====================  ===============================================================
 """
 
 import os
 
 from nbgrad.errors import ArgumentError
+
+_CHECKED = ("nan", "inf", "masked")
 
 
 class Config:
@@ -29,10 +33,15 @@ class Config:
     True
     """
 
-    __slots__ = ("_cache_dir", "_compiler", "_cuda_libraries", "_cuda_memory_limit", "_jit", "_threads")
+    __slots__ = (
+        "_cache_dir", "_check_values", "_compiled", "_compiler", "_cuda_libraries", "_cuda_memory_limit", "_jit",
+        "_threads",
+    )  # fmt: skip
 
     def __init__(self, environ=os.environ):
+        self._check_values = ()
         self.jit = _number(environ, "NBGRAD_JIT", 1)
+        self.check_values = environ.get("NBGRAD_CHECK_VALUES") or ()
         self.threads = _number(environ, "NBGRAD_THREADS", _cores())
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
         self.compiler = environ.get("NBGRAD_COMPILER") or "process"
@@ -64,6 +73,31 @@ class Config:
         if value not in (0, 1, 2):
             raise ArgumentError(f"config.jit (NBGRAD_JIT): got {value!r}, expected 0, 1 or 2")
         self._jit = int(value)
+        self._compiled = bool(self._jit and not self._check_values)  # one look for two questions, at every call
+
+    @property
+    def check_values(self):
+        """What programs look for in each value they compute, and raise `NonFiniteError` for: see `nbgrad.debug.nans`.
+
+        A tuple of ``"nan"``, ``"inf"`` and ``"masked"``, which adds values that reach no result; empty: nothing.
+        """
+        return self._check_values
+
+    @check_values.setter
+    def check_values(self, value):
+        words = tuple(w.strip() for w in value.split(",") if w.strip()) if isinstance(value, str) else value
+        if not isinstance(words, (tuple, list)) or not all(w in _CHECKED for w in words):
+            raise ArgumentError(
+                f"config.check_values (NBGRAD_CHECK_VALUES): got {value!r}, expected words out of 'nan', 'inf' and "
+                "'masked', as a tuple or with commas between them"
+            )
+        if words and tuple(words) == ("masked",):
+            raise ArgumentError(
+                f"config.check_values (NBGRAD_CHECK_VALUES): got {value!r}, which does not say what to look for; "
+                "add 'nan' or 'inf'"
+            )
+        self._check_values = tuple(w for w in _CHECKED if w in words)
+        self._compiled = bool(self._jit and not self._check_values)
 
     @property
     def threads(self):

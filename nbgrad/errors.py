@@ -63,6 +63,27 @@ class TracedValueError(NbgradError, RuntimeError):
     """The value of an abstract array was asked for while ``jit`` traces."""
 
 
+class NonFiniteError(NbgradError, FloatingPointError):
+    """A nan or an inf was made while `nbgrad.debug.nans` looks out for them.
+
+    Attributes
+    ----------
+    operation : str
+        The primitive that made it; None where an input held it.
+    backward_of : str or None
+        The primitive whose derivative was being computed.
+    where : str
+        The user's line, as ``file.py:12``: that of the forward operation.
+    index : tuple of int
+        Where the first one is in the result.
+    count : int
+        How many there are.
+    """
+
+    operation = backward_of = index = None
+    count, where = 0, ""
+
+
 class KernelError(NbgradError, TypeError):
     """A kernel that Numba could not compile."""
 

@@ -69,6 +69,8 @@ class _State(threading.local):
 
     tracked = 0  # depth of enclosing transforms and traces
     static = False  # inside a VJP rule numbers are part of the structure
+    watched = False  # somebody wants to know which nodes are derivatives of which
+    beside = None  # a list, while a trace wants the values of functions that are differentiated in it
     plain = False  # nothing of what follows concerns a node: one look instead of three
     _sites, _scope, _device = True, "", None
 
@@ -392,6 +394,15 @@ def rebuilt(node, fresh):
     inputs = tuple([fresh[x] for x in node.inputs])
     same = all(map(operator.is_, inputs, node.inputs))
     return node if same else Node(node.primitive, inputs, node.attrs, node.shape, node.dtype)
+
+
+def loops_in(order):
+    """For each node of a loop, all those of the same loop in `order`: what is computed together."""
+    found = {}
+    for node in order:
+        if node.primitive is not None and node.primitive.kind == "loop":
+            found.setdefault((node.inputs, node.attrs[1]), []).append(node)
+    return {node: call for call in found.values() for node in call}
 
 
 def signature(outputs, through=False):

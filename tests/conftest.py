@@ -29,7 +29,7 @@ def settings():
     """`nbgrad.config`, put back as it was after each test."""
     from nbgrad.config import config
 
-    names = "jit", "threads", "cache_dir", "compiler", "cuda_memory_limit", "cuda_libraries"
+    names = "jit", "threads", "cache_dir", "compiler", "cuda_memory_limit", "cuda_libraries", "check_values"
     before = [getattr(config, name) for name in names]
     yield config
     for name, value in zip(names, before, strict=True):

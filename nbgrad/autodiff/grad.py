@@ -14,6 +14,7 @@ from nbgrad.array import Array, Parameter
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, ready, seed
 from nbgrad.compile import program as programs
+from nbgrad.config import config
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingGradientError, describe
 from nbgrad.graph import Node, state
 from nbgrad.kernels.casting import identity
@@ -304,7 +305,8 @@ class Inputs:
             for w, node in zip(weights, weight_nodes, strict=True):
                 w._node = node
         state.tracked, sites = depth + 1, state.sites
-        state.sites = sites and not (self.now and depth == 0)  # an un-jitted gradient is traced at every call
+        # an un-jitted gradient is traced at every call
+        state.sites = sites and (not (self.now and depth == 0) or bool(config._check_values))
         conversions.enter()
         try:
             if names:
@@ -332,6 +334,8 @@ class Inputs:
     def pulled(self, outputs, seeds, values=(), build=None):
         """(Arrays of `values`, Arrays that `build` makes: the gradients of the wrappers) of a finished run."""
         build = self.swept if build is None else build
+        if state.beside is not None:
+            state.beside += outputs
         if self.now and not state.tracked:
             return self._computed(outputs, seeds, values, build)
         return [Array(n) for n in values], [Array(n) for n in build(outputs, seeds)]
@@ -367,6 +371,8 @@ class Inputs:
                 raise _Pending(pending)
             return leaves, [*values, *build(outputs, seeds)]
 
+        if config._check_values:  # what fn returns is looked at even where the gradient does not read it
+            realize(outputs)
         while True:
             key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values], since)
             try:

@@ -4,8 +4,10 @@ One file an entry: a header with the checksum, then object code.  The folder is 
 entry that is damaged, truncated or not ours is ignored and rebuilt, never executed.
 """
 
+import dataclasses
 import hashlib
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from nbgrad.compile import cpu
 from nbgrad.config import config
 
 _MAGIC = b"nbgrad object 1\n"
+_NAME = re.compile(r"[0-9a-f]{64}\.o")
 _folder = None
 
 
@@ -72,6 +75,47 @@ def write(key, code):
     except OSError:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+@dataclasses.dataclass
+class Entry:
+    """A file of the cache: where it is, its bytes, the time it was written, and the title of its kernel or None."""
+
+    path: str
+    bytes: int
+    written: float
+    title: str | None
+
+
+def entries():
+    """The entries of the folder that are ours, the newest first."""
+    where, found = folder(), []
+    for name in os.listdir(where) if where is not None else ():
+        path = os.path.join(where, name)
+        if not _NAME.fullmatch(name) or not os.path.isfile(path) or os.path.islink(path):
+            continue
+        try:
+            with open(path, "rb") as file:
+                data, facts = file.read(), os.fstat(file.fileno())
+        except OSError:
+            continue
+        if data[: len(_MAGIC)] == _MAGIC:
+            from nbgrad.compile import loader
+
+            found.append(Entry(path, len(data), facts.st_mtime, loader.title(data[len(_MAGIC) + 32 :])))
+    return sorted(found, key=lambda e: (-e.written, e.path))
+
+
+def clear():
+    """Remove the entries, and nothing else that may be in the folder; returns (how many, their bytes)."""
+    count = size = 0
+    for entry in entries():
+        try:
+            os.unlink(entry.path)
+        except OSError:
+            continue
+        count, size = count + 1, size + entry.bytes
+    return count, size
 
 
 def environment():

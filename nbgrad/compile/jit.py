@@ -110,7 +110,7 @@ class Trace:
 
         On a device there is none: its programs are started from Python.
         """
-        if config.jit and not self.settled and self.device is None:
+        if config._compiled and not self.settled and self.device is None:
             compiled = self.program.compiled()
             self.inputs, self.settled = compiled.inputs, True
             self.fast = call.builtin(compiled, self.owners, self.results.steps)
@@ -124,12 +124,12 @@ class Jitted:
         self._fn, self._as_numpy = fn, as_numpy
         self._static_nums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
         self._static_names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
-        self._traces = {}
+        self._traces, self._checked = {}, {}
         self._last = None
 
     def __call__(self, *args, **kwargs):
         last = self._last
-        if last is not None and not kwargs and not state.tracked and config._jit:
+        if last is not None and not kwargs and not state.tracked and config._compiled:
             if last.fast is not None:
                 results = last.fast(*args)
                 if results is not None:
@@ -145,14 +145,15 @@ class Jitted:
         if state.tracked:  # inside another transform the outer one differentiates or compiles
             return self._fn(*args, **kwargs)
         with uncollected:
-            trace, values = self._traced(args, kwargs)
+            trace, values = self._traced(args, kwargs, bool(config._check_values))
             trace.settle()
-        self._last = trace if config.jit and not self._static_nums and trace.device is None and _flat(args) else None
+        simple = config._compiled and not self._static_nums and trace.device is None and _flat(args)
+        self._last = trace if simple else None
         values += [p._node.value for p in trace.owners]
         return trace.results(trace.program.run(values))
 
-    def _traced(self, args, kwargs):
-        """(trace, values of the arguments' leaves)."""
+    def _traced(self, args, kwargs, checked=False):
+        """(trace, values of the arguments' leaves); `checked`: of a program that looks at every value."""
         dynamic, static = self._parted(args, kwargs)
         leaves, structure = trees.flatten(dynamic)
         values, kinds = [], []
@@ -167,14 +168,16 @@ class Jitted:
             values.append(value)
             kinds.append(kind)
         key = structure, tuple(kinds), static
+        traces = self._checked if checked else self._traces
         try:
-            trace = self._traces.get(key)
+            trace = traces.get(key)
         except TypeError:
             raise ArgumentError(
                 f"jit: static arguments of {_name(self._fn)} must be hashable, got {static!r}"
             ) from None
         if trace is None or not trace.fits():
-            trace = self._traces[key] = self._trace(structure, values, static)
+            paths = trees.argument_paths(dynamic) if checked else None
+            trace = traces[key] = self._trace(structure, values, static, paths)
         return trace, values
 
     def _parted(self, args, kwargs):
@@ -189,8 +192,9 @@ class Jitted:
         )
         return dynamic, static
 
-    def _trace(self, structure, values, static):
-        if config.jit:
+    def _trace(self, structure, values, static, paths=None):
+        """The trace; with the `paths` of the arguments its program is one that looks at every value."""
+        if config._compiled:
             driver.prepare()
         placeholders = [Node(None, (), (), v.shape, v.dtype, None, True, graph.site()) for v in values]
         if devices.used:
@@ -202,12 +206,15 @@ class Jitted:
         for k, a in static[0]:
             positional.insert(k, a)
         state.tracked += 1
+        beside = [] if paths is not None else None
+        outside, state.beside = state.beside, beside
         conversions.enter()
         try:
             result = self._fn(*positional, **named, **dict(static[1]))
         finally:
             conversions.leave()
             state.tracked -= 1
+            state.beside = outside
         results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
         owners = _owners(results.outputs)
         device = None
@@ -215,7 +222,13 @@ class Jitted:
             leaves = graph.signature(results.outputs)[1]
             device = devices.common(leaves or placeholders, results.outputs)
         inputs = [*placeholders, *(p._node for p in owners)]
-        return Trace(programs.made(inputs, results.outputs, True, device), owners, results, device)
+        if paths is not None:
+            from nbgrad.debug.nonfinite import CheckedProgram
+
+            program = CheckedProgram(inputs, results.outputs, paths, device, beside)
+        else:
+            program = programs.made(inputs, results.outputs, True, device)
+        return Trace(program, owners, results, device)
 
     def lower(self, *args, **kwargs):
         """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""

@@ -29,6 +29,8 @@ _SYMBOL = numpy.dtype([
 _RELOCATION = numpy.dtype([("offset", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 _SYMTAB, _RELA, _NOBITS = 2, 4, 8
 _ALLOCATED, _WRITABLE = 2, 1
+#: The type of a symbol that names the source of an object.
+_FILE = 4
 #: Kinds of relocation: a 64-bit address; 32-bit distances to data and to a function; a 64-bit distance.
 _ADDRESS, _DISTANCE, _CALL, _FAR = 1, 2, 4, 24
 #: ``jmp [rip]`` and behind it the address: how code reaches functions that are too far for a 32-bit distance.
@@ -90,6 +92,20 @@ def load(code, symbol):
         if address[k] and symbols["section"][k] and names(k) == symbol:
             return int(address[k])
     raise LookupError(symbol)
+
+
+def title(code):
+    """The title that an object was compiled under (its symbol of type FILE), or None."""
+    if len(code) < _HEADER.size or code[:6] != b"\x7fELF\x02\x01":
+        return None
+    *_, at, _, _, _, _, _, count, _ = _HEADER.unpack_from(code)
+    try:
+        symbols, names = _symbols(code, numpy.frombuffer(code, _SECTION, count, at))
+    except (Unsupported, ValueError):
+        return None
+    for k in numpy.flatnonzero((symbols["info"] & 15) == _FILE):
+        return names(k)
+    return None
 
 
 _loaded = []  # code stays where it is as long as the process

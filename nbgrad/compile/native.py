@@ -111,11 +111,22 @@ def _made(source, names):
         from nbgrad.compile import machine, translate
 
         try:
-            return remote.submit(str(translate.kernel(source, functions, symbol)), machine.KERNELS)
+            return remote.submit(_titled(translate.kernel(source, functions, symbol), _title(source)), machine.KERNELS)
         except translate.Unsupported as reason:
             return _by_numba(source, functions, symbol, names, reason)
 
     return Code(digest.hexdigest(), compilation)
+
+
+def _title(source):
+    """What an emitted source says that it computes: its docstring."""
+    found = source.split('"""')[1] if '"""' in source else "kernel"
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in found)
+
+
+def _titled(module, title):
+    """The text of a module whose object file bears a title, for whoever looks into the cache."""
+    return f'source_filename = "{title}"\n{module}'
 
 
 def _by_numba(source, functions, symbol, names, reason):
@@ -138,7 +149,7 @@ def function(text, count):
     def compilation(symbol):
         from nbgrad.compile import machine, translate
 
-        return remote.submit(str(translate.function(text, count, symbol)), machine.DRIVERS)
+        return remote.submit(_titled(translate.function(text, count, symbol), text.__name__), machine.DRIVERS)
 
     with _lock:
         if key not in _kernels:

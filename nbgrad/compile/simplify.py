@@ -48,6 +48,10 @@ def simplify(inputs, outputs):
         moved = tuple(fresh[i] for i in node.inputs)
         make = made if node.primitive.kind in ("view", "cast", "constant") else _made_wide
         fresh[node] = make(node.primitive, moved, node.attrs, node.shape, node.dtype, table)
+    if graph.state.watched:
+        for node, new in fresh.items():
+            if new.fact("origin") is None:  # of several equal nodes the first
+                new.note(origin=node)
     return [fresh[n] for n in inputs], captured, [fresh[n] for n in outputs]
 
 
@@ -140,6 +144,12 @@ def minus_minus(node, make):
 def same(node, make):
     """The value is that of the input."""
     return node.inputs[0]
+
+
+@rewrite("ruled")
+def without_a_rule(node, make):
+    """The value is that of an input, and what its derivatives are has been settled."""
+    return node.inputs[dict(node.attrs)["index"]]
 
 
 @rewrite("astype")

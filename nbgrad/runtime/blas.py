@@ -84,3 +84,18 @@ def _thread_functions():
 
 
 one_thread = _OneThread()
+
+
+def description():
+    """What the library says that it is, and where it lies; None where there is none."""
+    library = _library()
+    if library is None:
+        return None
+    for pattern in ("scipy_openblas_get_config64_", "openblas_get_config64_", "openblas_get_config"):
+        try:
+            config = getattr(library, pattern)
+        except AttributeError:
+            continue
+        config.restype = ctypes.c_char_p
+        return f"{(config() or b'').decode()} in {library._name}"
+    return library._name

@@ -13,7 +13,7 @@ import numpy
 from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.autodiff.arguments import flag
-from nbgrad.autodiff.forward import _Call
+from nbgrad.autodiff.forward import Call
 from nbgrad.autodiff.grad import grad, positions
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, OptionError, ShapeError, describe
 from nbgrad.graph import state
@@ -270,7 +270,7 @@ class _Run:
     """
 
     def __init__(self, call, fn, args, places, several):
-        self._call = made = _Call(call, fn, args, False, positions=places)
+        self._call = made = Call(call, fn, args, False, positions=places)
         for p, tree in zip(places, made.inputs.trees, strict=True):
             if tree is not None:
                 raise ArgumentError(
