@@ -63,6 +63,10 @@ class TracedValueError(NbgradError, RuntimeError):
     """The value of an abstract array was asked for while ``jit`` traces."""
 
 
+class MissingToolError(NbgradError, RuntimeError):
+    """A package or a program that a call needs, and nothing else does, is not installed."""
+
+
 class NonFiniteError(NbgradError, FloatingPointError):
     """A nan or an inf was made while `nbgrad.debug.nans` looks out for them.
 

@@ -1,6 +1,6 @@
 """The reverse sweep: order, multiply by VJP rules, accumulate, undo broadcasting."""
 
-from nbgrad import dtypes, graph, shapes
+from nbgrad import conversions, dtypes, graph, shapes
 from nbgrad.config import config
 from nbgrad.errors import MissingRuleError, describe
 
@@ -85,8 +85,14 @@ def _by_rule(node, total, call, cotangents, wanted, result, order, aggregation):
             totals[other] = accumulate(parts, aggregation)
             if other in wanted:
                 result[other] = totals[other]
-    attrs = dict(node.attrs)
-    found = attrs["rule"].pull({dict(n.attrs)["index"]: c for n, c in totals.items()}, node.inputs, order)
+    attrs, state = dict(node.attrs), graph.state
+    state.tracked += 1  # transforms that a rule calls build graphs, even where this sweep is for results at once
+    conversions.enter()
+    try:
+        found = attrs["rule"].pull({dict(n.attrs)["index"]: c for n, c in totals.items()}, node.inputs, order)
+    finally:
+        conversions.leave()
+        state.tracked -= 1
     lists = [c if isinstance(c, list) else [] if c is None else [c] for c in found]
     return [[_fit(c, x) for c in cs] if x in order else [] for cs, x in zip(lists, node.inputs, strict=True)]
 

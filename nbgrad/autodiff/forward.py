@@ -312,7 +312,7 @@ def _arranged(parts, outer, inner, last):
     shape, count = tuple(inner.shape), shapes.size(outer)
     whole = (*shape, *outer) if last else (*outer, *shape)
     order = (*range(1, len(shape) + 1), 0)
-    if all(isinstance(p._node.value, numpy.ndarray) for p in parts):
+    if all(isinstance(p._node.value, numpy.ndarray) and p._node.fact("deferred") is None for p in parts):
         values = [p._node.value for p in parts]
         stack = values[0] if len(values) == 1 else numpy.concatenate(values)
         stack = stack.transpose(order) if last else stack

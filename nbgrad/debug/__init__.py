@@ -3,18 +3,20 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nbgrad.debug.drawing import draw
     from nbgrad.debug.explanation import explain
     from nbgrad.debug.nonfinite import nans
     from nbgrad.debug.profiling import profile
 
 #: Where each name is; imported when it is first asked for.
 _LATER = {
+    "draw": "nbgrad.debug.drawing",
     "explain": "nbgrad.debug.explanation",
     "nans": "nbgrad.debug.nonfinite",
     "profile": "nbgrad.debug.profiling",
 }
 
-__all__ = ["explain", "nans", "profile"]
+__all__ = ["draw", "explain", "nans", "profile"]
 
 
 def __getattr__(name):

@@ -133,6 +133,7 @@ class Study:
         self.graph = self.trace.program._graph
         self.lowering = recording(Lowering)(*self.graph)
         self.phases.append(("plan", start, time.perf_counter() - start))
+        _matched(self.graph[2], self.lowering.outputs)
 
     def label(self, buffer, numbers):
         """What a buffer is called; `numbers` are those of intermediate values."""
@@ -145,7 +146,38 @@ class Study:
         return f"t{numbers.setdefault(id(buffer), len(numbers))}"
 
 
+def _matched(before, after):
+    """Note in the nodes that lowering made anew which ones of the user's program they belong to.
+
+    Where as many equal applications are new as have gone, they are the same ones, in order.  What else is new belongs
+    to a derivative if one of its inputs does.
+    """
+    kept = graph.topological(after)
+    known = set(kept)
+    gone, new = {}, {}
+    for node in graph.topological(before):
+        if node not in known and node.fact("origin") is not None:
+            gone.setdefault(_application(node), []).append(node.fact("origin"))
+    for node in kept:
+        if node.primitive is not None and node.fact("origin") is None:
+            new.setdefault(_application(node), []).append(node)
+    for key, nodes in new.items():
+        origins = gone.get(key, ())
+        if len(origins) == len(nodes):
+            for node, origin in zip(nodes, origins, strict=True):
+                node.note(origin=origin)
+    for node in kept:
+        if node.fact("origin") is None and any(map(is_backward, node.inputs)):
+            node.note(backward=True)
+
+
+def _application(node):
+    return node.primitive, node.attrs, node.shape, node.dtype
+
+
 def is_backward(node):
-    """Whether a node of a lowered graph belongs to a derivative: it or what it was made of was noted to be one."""
+    """Whether a node of a lowered graph belongs to a derivative."""
     origin = node.fact("origin")
-    return origin is not None and origin.fact("derivative_of") is not None
+    if origin is None:
+        return bool(node.fact("backward"))
+    return origin.fact("derivative_of") is not None
