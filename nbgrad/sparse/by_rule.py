@@ -25,9 +25,9 @@ def of_ruled(node, own, find):
     seed = Node(identity, (backward.zeros(node),), (), node.shape, node.dtype, None, True)
     needed = {x for x, p in zip(node.inputs, own, strict=True) if p is not None}
     parts = []
-    for x, p, cotangents in zip(node.inputs, own, _pulled(node, attrs, seed, needed), strict=True):
-        for c in cotangents if p is not None else ():
-            transposed = find([backward._fit(c, x)], [seed], seed.serial + 1)
+    for p, cotangents in zip(own, _pulled(node, attrs["index"], seed, needed), strict=True):
+        for c in cotangents:
+            transposed = find([c], [seed], seed.serial + 1)
             limited(int((numpy.diff(transposed.indptr).astype(numpy.int64) * numpy.diff(p.indptr)).sum()))
             parts.append((transposed.T.tocsr() @ p).tocsr())
     for part in parts:
@@ -35,13 +35,12 @@ def of_ruled(node, own, find):
     return union(parts)
 
 
-def _pulled(node, attrs, seed, needed):
-    """For each input the list of its cotangents, as graphs of the seed."""
+def _pulled(node, index, seed, needed):
+    """For each input the list of its cotangents, as graphs of the seed: as a sweep would ask for them."""
     state = graph.state
-    previous = state.tracked, state.static, state.sites
-    state.tracked, state.static, state.sites = state.tracked + 1, True, False
+    previous = state.static, state.sites
+    state.static, state.sites = True, False
     try:
-        found = attrs["rule"].pull({attrs["index"]: seed}, node.inputs, needed)
+        return backward.asked(node, {index: seed}, needed)
     finally:
-        state.tracked, state.static, state.sites = previous
-    return [c if isinstance(c, list) else [] if c is None else [c] for c in found]
+        state.static, state.sites = previous

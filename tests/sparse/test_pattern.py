@@ -174,6 +174,26 @@ def test_rules_of_users_say_what_depends_on_what(settings_off):
     assert anywhere.pattern(x).nnz == 15
 
 
+def test_roots_depend_on_all_arguments(settings_off):
+    """The equations are solved as one system, which mixes them."""
+
+    def newton(f, x):
+        for _ in range(30):
+            x = x - f(x) / np.diagonal(ng.jacfwd(f)(x))
+        return x
+
+    root = ng.implicit_root(lambda y, a: y**3 + y - a, newton)
+    a = numpy.linspace(0.3, 1.7, 4)
+    fn = lambda a: root(np.ones(4), a)[1:] * a[:-1]  # noqa: E731
+    dense = transformed(ng.jacrev(fn), a)
+    y = numpy.array([r[abs(r.imag) < 1e-9][0].real for r in (numpy.roots([1.0, 0.0, 1.0, -v]) for v in a)])
+    assert_covers(fn, a, dense)
+    found = ng.sparse_jacobian(fn)(a).toarray()
+    numpy.testing.assert_allclose(found, dense, rtol=1e-12, atol=1e-15)
+    slopes = a[:-1] / (3 * y[1:] ** 2 + 1)
+    numpy.testing.assert_allclose(found[range(3), range(1, 4)], slopes, rtol=1e-12)
+
+
 def test_results_of_loops_depend_on_all_that_goes_in(settings_off):
     x = numpy.linspace(0.3, 1.7, 4)
     fn = lambda x: ng.scan(lambda c, v: (c * 0.5 + np.sin(v), c * v), ng.asarray(0.0), x)[1]  # noqa: E731
