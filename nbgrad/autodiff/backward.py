@@ -85,16 +85,21 @@ def _by_rule(node, total, call, cotangents, wanted, result, order, aggregation):
             totals[other] = accumulate(parts, aggregation)
             if other in wanted:
                 result[other] = totals[other]
-    attrs, state = dict(node.attrs), graph.state
+    return asked(node, {dict(n.attrs)["index"]: c for n, c in totals.items()}, order)
+
+
+def asked(node, cotangents, needed):
+    """What the rule of a node makes of cotangents of its results, by their indices: a list of nodes for each input."""
+    state = graph.state
     state.tracked += 1  # transforms that a rule calls build graphs, even where this sweep is for results at once
     conversions.enter()
     try:
-        found = attrs["rule"].pull({dict(n.attrs)["index"]: c for n, c in totals.items()}, node.inputs, order)
+        found = dict(node.attrs)["rule"].pull(cotangents, node.inputs, needed)
     finally:
         conversions.leave()
         state.tracked -= 1
     lists = [c if isinstance(c, list) else [] if c is None else [c] for c in found]
-    return [[_fit(c, x) for c in cs] if x in order else [] for cs, x in zip(lists, node.inputs, strict=True)]
+    return [[_fit(c, x) for c in cs] if x in needed else [] for cs, x in zip(lists, node.inputs, strict=True)]
 
 
 def _between(outputs, wanted, stops):

@@ -13,6 +13,7 @@ from nbgrad import devices, dtypes, graph, shapes
 from nbgrad.errors import GradientError, describe
 from nbgrad.runtime.evaluate import peek
 from nbgrad.sparse import dependence
+from nbgrad.sparse.by_rule import of_ruled
 from nbgrad.sparse.dependence import numbers, reduced, rows, spread, union, window
 
 #: Primitives of kind "array" that work element by element, apart from those that `nbgrad.kernels._called` made.
@@ -23,7 +24,7 @@ _LAST = {"rfft", "irfft"}
 _MATRICES = ("leading", "broadcast")
 
 
-def found(call, outputs, wrappers, since):
+def found(call, outputs, wrappers, since, varying=frozenset()):
     """The boolean CSR array of outputs one after another, by wrappers one after another.
 
     Parameters
@@ -33,13 +34,15 @@ def found(call, outputs, wrappers, since):
     outputs, wrappers : lists of Node
     since : int
         Nodes made before this serial do not depend on the wrappers.
+    varying : set of Node
+        Older nodes whose values are other ones at another point.
     """
     sizes = [shapes.size(w.shape) for w in wrappers]
     width, start, patterns = sum(sizes), 0, {}
     for w, size in zip(wrappers, sizes, strict=True):
         patterns[w] = dependence.itself(size, start, width)
         start += size
-    order, touched = _order(outputs, wrappers, since)
+    order, touched = _order(outputs, wrappers, since, varying)
     left = dict.fromkeys(order, 0)
     for node in order:
         for x in node.inputs:
@@ -50,7 +53,7 @@ def found(call, outputs, wrappers, since):
         own = [patterns.get(x) for x in node.inputs]
         if _passes(node) and any(p is not None for p in own):
             try:
-                made = _of(node, own, touched)
+                made = _of(node, own, touched, call)
             except dependence.TooDense:
                 raise GradientError(
                     f"{call}: an array on the way depends on so many inputs that the derivative counts as dense "
@@ -77,7 +80,8 @@ def key(outputs, wrappers, since):
     """What the pattern depends on: the structure of the graph, and the values that known indices are made from."""
     structure, _ = graph.signature([*wrappers, *outputs], since)
     order, touched = _order(outputs, wrappers, since)
-    known = dict.fromkeys(at for at in map(_index, order) if at is not None and at not in touched)
+    read = [x for node in order for x in (node.inputs if node.primitive.kind == "ruled" else (_index(node),))]
+    known = dict.fromkeys(x for x in read if x is not None and x not in touched)
     digests, of_leaves = [], {}
     for at in known:
         for leaf in graph.signature([at])[1]:
@@ -88,14 +92,16 @@ def key(outputs, wrappers, since):
     return structure, tuple(digests)
 
 
-def _order(outputs, wrappers, since):
-    """(nodes behind the wrappers, inputs before users; those that depend on a wrapper)."""
-    touched = set(wrappers)
+def _order(outputs, wrappers, since, varying=frozenset()):
+    """(nodes that depend on a wrapper, inputs before users; nodes whose values are other ones at another point)."""
+    reached, touched = set(wrappers), {*wrappers, *varying}
     order = []
     for node in graph.topological(outputs, stop=lambda n: n in touched or n.serial < since):
         if node not in touched and node.serial >= since and any(x in touched for x in node.inputs):
             touched.add(node)
-            order.append(node)
+            if any(x in reached for x in node.inputs):
+                reached.add(node)
+                order.append(node)
     return order, touched
 
 
@@ -112,7 +118,7 @@ def _index(node):
 # ---------------------------------------------------------------- rules
 
 
-def _of(node, own, touched):
+def _of(node, own, touched, call):
     """The matrix of a node, from those of its inputs (None where an input depends on nothing)."""
     primitive, name = node.primitive, node.primitive.name
     if primitive.kind in ("elementwise", "cast") or name in _EACH or primitive in _called():
@@ -121,6 +127,8 @@ def _of(node, own, touched):
         return reduced(own[0], node.inputs[0].shape, dict(node.attrs)["axes"])
     if name == "reshape":
         return own[0]
+    if primitive.kind == "ruled":
+        return of_ruled(node, own, lambda *graph_of: found(call, *graph_of, touched))
     if primitive.kind in ("gather", "scatter"):
         i = _index(node)
         at = None if i in touched else peek(i)
@@ -161,7 +169,7 @@ def _elementwise(node, own):
 def _is_zero(node):
     """Whether a node is a structural zero, possibly in another shape."""
     while node.primitive is not None and node.primitive.kind in ("view", "cast"):
-        (node,) = node.inputs
+        node = node.inputs[0]
     return graph.is_constant(node, 0)
 
 

@@ -138,6 +138,69 @@ def test_fourier_transforms_mix_their_axes_only(settings_off):
     assert found.reshape(3, 3, 3, 4)[0, :, 0].all()
 
 
+def test_rules_of_users_say_what_depends_on_what(settings_off):
+    """Of a checkpoint, a JVP and a VJP; the last one reads backwards what it should, whatever the function does."""
+
+    @ng.custom_jvp
+    def shifted(x):
+        return np.roll(x, 1) ** 2
+
+    shifted.defjvp(lambda primals, tangents: (np.roll(primals[0], 1) ** 2, 2.0 * np.roll(primals[0] * tangents[0], 1)))
+
+    @ng.custom_vjp
+    def rounded(x, i):
+        return np.round(x)[i]
+
+    def pulled(i, g):
+        return np.bincount(i, weights=g, minlength=5), None
+
+    rounded.defvjp(lambda x, i: (np.round(x)[i], i), pulled)
+    saved = ng.checkpoint(lambda x: x[1:] * np.sin(x[:-1]))
+    x = numpy.linspace(0.3, 1.7, 5)
+    for fn in (saved, shifted, lambda x: saved(shifted(x))):
+        dense = transformed(ng.jacrev(fn), x)
+        numpy.testing.assert_array_equal(assert_covers(fn, x, dense).toarray(), dense != 0)
+        numpy.testing.assert_allclose(ng.sparse_jacobian(fn)(x).toarray(), dense, rtol=1e-14)
+        energy = lambda x, fn=fn: np.sum(fn(x) ** 2)  # noqa: E731
+        dense = transformed(ng.jacrev(ng.grad(energy)), x)
+        numpy.testing.assert_allclose(ng.sparse_hessian(energy)(x).toarray(), dense, rtol=1e-12, atol=1e-14)
+    jacobian = ng.sparse_jacobian(lambda x, i: rounded(x * 2.0, i))
+    for index in ([4, 0, 1], [2, 2, 3]):
+        expected = numpy.zeros((3, 5))
+        expected[[0, 1, 2], index] = 2.0
+        assert jacobian(x, numpy.array(index)).nnz == 3
+        numpy.testing.assert_array_equal(jacobian(x, numpy.array(index)).toarray(), expected)
+    anywhere = ng.sparse_jacobian(lambda x: rounded(x, np.argsort(x)[:3]))
+    assert anywhere.pattern(x).nnz == 15
+
+
+def test_roots_depend_on_all_arguments(settings_off):
+    """The equations are solved as one system, which mixes them."""
+
+    def newton(f, x):
+        for _ in range(30):
+            x = x - f(x) / np.diagonal(ng.jacfwd(f)(x))
+        return x
+
+    root = ng.implicit_root(lambda y, a: y**3 + y - a, newton)
+    a = numpy.linspace(0.3, 1.7, 4)
+    fn = lambda a: root(np.ones(4), a)[1:] * a[:-1]  # noqa: E731
+    dense = transformed(ng.jacrev(fn), a)
+    y = numpy.array([r[abs(r.imag) < 1e-9][0].real for r in (numpy.roots([1.0, 0.0, 1.0, -v]) for v in a)])
+    assert_covers(fn, a, dense)
+    found = ng.sparse_jacobian(fn)(a).toarray()
+    numpy.testing.assert_allclose(found, dense, rtol=1e-12, atol=1e-15)
+    slopes = a[:-1] / (3 * y[1:] ** 2 + 1)
+    numpy.testing.assert_allclose(found[range(3), range(1, 4)], slopes, rtol=1e-12)
+
+
+def test_results_of_loops_depend_on_all_that_goes_in(settings_off):
+    x = numpy.linspace(0.3, 1.7, 4)
+    fn = lambda x: ng.scan(lambda c, v: (c * 0.5 + np.sin(v), c * v), ng.asarray(0.0), x)[1]  # noqa: E731
+    assert_covers(fn, x, ng.jacrev(fn)(x))
+    numpy.testing.assert_allclose(ng.sparse_jacobian(fn)(x).toarray(), ng.jacrev(fn)(x), rtol=1e-14)
+
+
 def test_hessian_patterns_leave_linear_terms_out(settings_off):
     x = numpy.linspace(0.3, 1.7, 5)
     found = ng.sparse_hessian(lambda x: np.sum(x**3) + np.sum(x[0] * x[1:3]) + np.sum(x) + x[4]).pattern(x)
