@@ -105,6 +105,13 @@ def test_a_nan_that_only_the_backward_pass_makes(wrap, function, line):
     assert "a np.where behind it does not help" in str(error)
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, ng.jit], ids=["plain", "jit"])
+def test_the_backward_pass_is_known_through_vmap(wrap):
+    error = caught(wrap(ng.vmap(ng.grad(at_zero))), ng.asarray([[1.0, 4.0], [1.0, 0.0]]))
+    assert (error.backward_of, error.index) == ("sqrt", (1, 1))
+    assert error.where == line_of(at_zero, "np.sqrt(x) * 0.0")
+
+
 def test_the_advice_helps():
     def mended(x):
         return np.sum(np.where(x > 0, np.sqrt(np.where(x > 0, x, 1.0)), 0.0))
