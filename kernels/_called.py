@@ -34,6 +34,10 @@ def from_scipy(name):
     return reference
 
 
+#: Those of all functions of this kind: elementwise, though their kind is "array".
+PRIMITIVES: set = set()
+
+
 class Called:
     """A function of arrays that broadcast, whose values are computed by NumPy or SciPy.
 
@@ -62,6 +66,7 @@ class Called:
 
         self.primitive = Primitive(name, "array", reference=_wide(function), infer=infer, cost=500,
                                    doc=doc or function.__doc__, batch="broadcast")  # fmt: skip
+        PRIMITIVES.add(self.primitive)
 
     def __call__(self, *args, **attrs):
         nodes, kinds = [], []

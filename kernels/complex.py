@@ -155,6 +155,12 @@ def astype_of_pairs(x, *, dtype):
 # ---------------------------------------------------------------- arithmetic
 
 
+@shape.barrier.of_pairs
+def barrier_of_pairs(x, after):
+    after = after[0] if type(after) is tuple else after
+    return tuple(shape.barrier(part, after) for part in x) if type(x) is tuple else shape.barrier(x, after)
+
+
 @arithmetic.multiply.of_pairs
 def multiply_of_pairs(x1, x2):
     (a, b), (c, d) = x1, x2

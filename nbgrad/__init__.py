@@ -45,7 +45,13 @@ from nbgrad.primitive import elementwise, primitives
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
+    from nbgrad.autodiff.checkpoint import checkpoint, checkpoint_policies
+    from nbgrad.autodiff.custom import custom_jvp, custom_vjp
+    from nbgrad.autodiff.derived import hessian, hvp, jacobian, linearize
+    from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
+    from nbgrad.control.associative import associative_scan
+    from nbgrad.control.scan import fori_loop, scan
     from nbgrad.numpy import (
         arange,
         empty,
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
         zeros,
         zeros_like,
     )
+    from nbgrad.sparse.transforms import sparse_hessian, sparse_jacobian
 
 __version__ = "0.1.0"
 
@@ -68,7 +75,24 @@ _FROM_NUMPY = (
 )  # fmt: skip
 
 #: Names that are imported when they are first asked for, and where they are.
-_LATER = {"vmap": "nbgrad.batching.vmap"}
+_LATER = {
+    "associative_scan": "nbgrad.control.associative",
+    "checkpoint": "nbgrad.autodiff.checkpoint",
+    "checkpoint_policies": "nbgrad.autodiff.checkpoint",
+    "custom_jvp": "nbgrad.autodiff.custom",
+    "custom_vjp": "nbgrad.autodiff.custom",
+    "fori_loop": "nbgrad.control.scan",
+    "hessian": "nbgrad.autodiff.derived",
+    "hvp": "nbgrad.autodiff.derived",
+    "implicit_fixed_point": "nbgrad.autodiff.implicit",
+    "implicit_root": "nbgrad.autodiff.implicit",
+    "jacobian": "nbgrad.autodiff.derived",
+    "linearize": "nbgrad.autodiff.derived",
+    "scan": "nbgrad.control.scan",
+    "sparse_hessian": "nbgrad.sparse.transforms",
+    "sparse_jacobian": "nbgrad.sparse.transforms",
+    "vmap": "nbgrad.batching.vmap",
+}
 
 __all__ = [
     "AggregationMethod",
@@ -96,24 +120,39 @@ __all__ = [
     "UnconnectedGradients",
     "arange",
     "asarray",
+    "associative_scan",
+    "checkpoint",
+    "checkpoint_policies",
     "config",
+    "custom_jvp",
+    "custom_vjp",
     "elementwise",
     "empty",
     "eye",
+    "fori_loop",
     "full",
     "full_like",
     "get_grad",
     "grad",
     "gradients",
+    "hessian",
+    "hvp",
     "identity",
+    "implicit_fixed_point",
+    "implicit_root",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jit",
     "jvp",
+    "linearize",
     "linspace",
     "ones",
     "ones_like",
     "primitives",
+    "scan",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stats",
     "stop_gradient",
     "value_and_grad",

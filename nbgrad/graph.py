@@ -396,6 +396,15 @@ def rebuilt(node, fresh):
     return node if same else Node(node.primitive, inputs, node.attrs, node.shape, node.dtype)
 
 
+def loops_in(order):
+    """For each node of a loop, all those of the same loop in `order`: what is computed together."""
+    found = {}
+    for node in order:
+        if node.primitive is not None and node.primitive.kind == "loop":
+            found.setdefault((node.inputs, node.attrs[1]), []).append(node)
+    return {node: call for call in found.values() for node in call}
+
+
 def signature(outputs, through=False):
     """(key, leaves): the structure of a graph as a tuple, and the leaves it reads in order of first visit.
 

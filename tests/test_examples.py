@@ -65,3 +65,16 @@ def test_fit_by_scipy(tmp_path, mode):
     assert "steps of trust-exact" in done.stdout
     assert picture.read_bytes().startswith(PNG)
     assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_sparse_newton(tmp_path, mode):
+    """Both solutions, and the point where they meet, on a coarse grid."""
+    needs("scipy", "matplotlib")
+    picture = tmp_path / "newton.png"
+    done = run("sparse_newton.py", "--points", 31, "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "takes 7 sweeps" in done.stdout
+    assert "upper branch, lambda 6, step 3" in done.stdout
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.stat().st_size > 20_000

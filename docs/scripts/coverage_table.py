@@ -19,8 +19,11 @@ primitives of complex numbers are computed by NumPy on the host. A primitive of 
 `elementwise` text is fused on both, an array kernel runs on CUDA if it has a CUDA form or is a text that a thread can
 do for each unit, and is computed on the host otherwise.
 
-| primitive | kind | gradient | CPU | CUDA |
-|---|---|---|---|---|
+Under `vmap` a primitive is applied to all examples together; where the last column says *one by one*, to one after
+another.
+
+| primitive | kind | gradient | CPU | CUDA | `vmap` |
+|---|---|---|---|---|---|
 """
 
 #: Kinds that share kernels with their neighbours, or need none.
@@ -70,10 +73,15 @@ def on_cuda(primitive):
     return "a launch; a block for each lane, or a thread where there are many"
 
 
+def under_vmap(primitive):
+    """How it is applied to many examples."""
+    return "together" if primitive.batching or primitive.kind == "elementwise" else "one by one"
+
+
 def page():
     """The text of the page."""
     rows = [
-        f"| {p.name} | {p.kind} | {gradient(p)} | {on_cpu(p)} | {on_cuda(p)} |\n"
+        f"| {p.name} | {p.kind} | {gradient(p)} | {on_cpu(p)} | {on_cuda(p)} | {under_vmap(p)} |\n"
         for p in sorted(primitives().values(), key=lambda p: p.name)
         if is_own(p)
     ]

@@ -1,6 +1,6 @@
 """The reverse sweep: order, multiply by VJP rules, accumulate, undo broadcasting."""
 
-from nbgrad import dtypes, graph, shapes
+from nbgrad import conversions, dtypes, graph, shapes
 from nbgrad.config import config
 from nbgrad.errors import MissingRuleError, describe
 
@@ -8,7 +8,7 @@ from nbgrad.errors import MissingRuleError, describe
 ADD_N, TREE, ACCUMULATE = 0, 1, 2
 
 
-def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False):
+def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False, apart=False):
     """Cotangents of `inputs`, a list with None where nothing differentiable connects them to `outputs`.
 
     Parameters
@@ -21,6 +21,8 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     aggregation : {ADD_N, TREE, ACCUMULATE}
     colocate : bool
         Put each gradient on the device of its forward node instead of leaving it unplaced.
+    apart : bool
+        In place of each cotangent of an input that is among `stops` return the list of those that it is the sum of.
     """
     wanted = set(inputs)
     order = _between(outputs, wanted, frozenset(stops))
@@ -28,7 +30,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     for y, seed in zip(outputs, seeds, strict=True):
         if dtypes.is_inexact(y.dtype):
             cotangents.setdefault(y, []).append(seed)
-    result = {}
+    result, calls = {}, None
     previous_static, graph.state.static = graph.state.static, True
     previous_device = graph.state.device
     watch = None
@@ -43,6 +45,9 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
             parts = cotangents.pop(node, None)
             if parts is None:
                 continue
+            if apart and node in stops:
+                result[node] = parts
+                continue
             total = accumulate(parts, aggregation)
             if node in wanted:
                 result[node] = total
@@ -50,6 +55,16 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
                 continue
             if colocate:
                 graph.state.device = node.fact("device") or "cpu"
+            if node.primitive.kind in ("ruled", "loop"):
+                if calls is None:
+                    from nbgrad.autodiff.ruled import siblings
+
+                    calls = siblings(order)
+                pulled = _by_rule(node, total, calls[node], cotangents, wanted, result, order, aggregation)
+                for x, parts in zip(node.inputs, pulled, strict=True):
+                    if parts:
+                        cotangents.setdefault(x, []).extend(parts)
+                continue
             for x, cotangent in zip(node.inputs, pull(node, total, order), strict=True):
                 if cotangent is not None and x in order:
                     cotangents.setdefault(x, []).append(cotangent)
@@ -59,6 +74,27 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
     if watch is not None:
         watch.note(result.values())
     return [result.get(x) for x in inputs]
+
+
+def _by_rule(node, total, call, cotangents, wanted, result, order, aggregation):
+    """Lists of cotangents of the inputs of several results of one call, all of whose users have been visited."""
+    totals = {node: total}
+    for other in call:
+        parts = cotangents.pop(other, None)
+        if parts is not None:
+            totals[other] = accumulate(parts, aggregation)
+            if other in wanted:
+                result[other] = totals[other]
+    attrs, state = dict(node.attrs), graph.state
+    state.tracked += 1  # transforms that a rule calls build graphs, even where this sweep is for results at once
+    conversions.enter()
+    try:
+        found = attrs["rule"].pull({dict(n.attrs)["index"]: c for n, c in totals.items()}, node.inputs, order)
+    finally:
+        conversions.leave()
+        state.tracked -= 1
+    lists = [c if isinstance(c, list) else [] if c is None else [c] for c in found]
+    return [[_fit(c, x) for c in cs] if x in order else [] for cs, x in zip(lists, node.inputs, strict=True)]
 
 
 def _between(outputs, wanted, stops):
@@ -127,7 +163,7 @@ def pull(node, cotangent, needed=None):
         if name == "g":
             arguments.append(array(cotangent))
         elif name == "y":
-            arguments.append(residual(node))
+            arguments.append(residual(node if node.info is None else node.fact("kept") or node))
         elif name == "x" or name == "x1":
             arguments.append(residual(node.inputs[0]))
         elif name == "x2":

@@ -12,7 +12,7 @@ from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
 from nbgrad.autodiff.grad import Inputs, Options, check_holomorphic, first_output, flatten_seeds, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
-from nbgrad.graph import state
+from nbgrad.graph import Node, state
 from nbgrad.runtime.evaluate import realize
 
 
@@ -44,19 +44,8 @@ def jvp(fn, inputs, v, has_aux=False):
     items, directions = _as_tuple(inputs), _as_tuple(v)
     if len(items) != len(directions):
         raise GradientError(f"jvp: {len(directions)} tangents for {len(items)} inputs; give one for each")
-    call = _Call("jvp", fn, items, has_aux)
-    tangents, at = [], 0
-    for i, (direction, tree) in enumerate(zip(directions, call.inputs.trees, strict=True)):
-        paths, leaves, structure = [f"v[{i}]"], [direction], None
-        if tree is not None:
-            paths, leaves, structure = trees.flatten_with_paths(direction, f"v[{i}]")
-            if structure != tree[0]:
-                raise GradientError(
-                    f"jvp: v[{i}] must be a nest like inputs[{i}]\n    v[{i}]: {structure}\n    inputs[{i}]: {tree[0]}"
-                )
-        for path, leaf in zip(paths, leaves, strict=True):
-            tangents.append(seed("jvp", path, leaf, call.inputs.wrappers[at], f"inputs{path[1:]}"))
-            at += 1
+    call = Call("jvp", fn, items, has_aux)
+    tangents = pushed_tangents("jvp", directions, call.inputs, "v")
     ready(tangents)
     arrays, found = call.inputs.pulled(call.floating, tangents, call.nodes, call.inputs.pushed)
     moved = iter(found)
@@ -65,6 +54,24 @@ def jvp(fn, inputs, v, has_aux=False):
         iter([next(moved) if dtypes.is_inexact(n.dtype) else Array(backward.zeros(n)) for n in call.outputs]),
     )
     return call.answer(arrays, tangent)
+
+
+def pushed_tangents(call, directions, inputs, name):
+    """The nodes of tangents, one for each input, which are nests where those are."""
+    tangents, at = [], 0
+    for i, (direction, tree) in enumerate(zip(directions, inputs.trees, strict=True)):
+        paths, leaves, structure = [f"{name}[{i}]"], [direction], None
+        if tree is not None:
+            paths, leaves, structure = trees.flatten_with_paths(direction, f"{name}[{i}]")
+            if structure != tree[0]:
+                raise GradientError(
+                    f"{call}: {name}[{i}] must be a nest like inputs[{i}]\n    {name}[{i}]: {structure}\n"
+                    f"    inputs[{i}]: {tree[0]}"
+                )
+        for path, leaf in zip(paths, leaves, strict=True):
+            tangents.append(seed(call, path, leaf, inputs.wrappers[at], f"inputs{path[len(name) :]}"))
+            at += 1
+    return tangents
 
 
 def vjp(fn, *inputs, weights=None, has_aux=False):
@@ -98,7 +105,7 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
     >>> pull_back(ng.asarray([1.0, 10.0]))[0]
     Array([ 3., 40.], shape=(2,), dtype=float64, device=cpu)
     """
-    call = _Call("vjp", fn, inputs, has_aux, weights)
+    call = Call("vjp", fn, inputs, has_aux, weights)
     own = call.inputs
 
     def pull_back(*seeds):
@@ -149,7 +156,7 @@ def jacrev(fn, grad_position=0, has_aux=False, *, holomorphic=False):
     Array([[2., 0.],
            [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
     """
-    return _jacobian("jacrev", fn, grad_position, has_aux, holomorphic, _rows)
+    return jacobian_of("jacrev", fn, grad_position, has_aux, holomorphic, _rows)
 
 
 def jacfwd(fn, grad_position=0, has_aux=False, *, holomorphic=False):
@@ -164,10 +171,10 @@ def jacfwd(fn, grad_position=0, has_aux=False, *, holomorphic=False):
     Array([[2., 0.],
            [0., 4.]], shape=(2, 2), dtype=float64, device=cpu)
     """
-    return _jacobian("jacfwd", fn, grad_position, has_aux, holomorphic, _columns)
+    return jacobian_of("jacfwd", fn, grad_position, has_aux, holomorphic, _columns)
 
 
-class _Call:
+class Call:
     """One run of `fn` with all its outputs taken apart."""
 
     def __init__(self, name, fn, items, has_aux, weights=None, positions=None):
@@ -209,12 +216,12 @@ class _Call:
         return aux[0] if len(aux) == 1 else aux
 
 
-def _jacobian(name, fn, grad_position, has_aux, holomorphic, fill):
+def jacobian_of(name, fn, grad_position, has_aux, holomorphic, fill):
     Options(name, fn, grad_position, None, has_aux, False, False, holomorphic)
 
     def jacobian(*args):
         options = Options(name, fn, grad_position, None, has_aux, False, False, holomorphic)
-        call = _Call(name, fn, args, has_aux, positions=options.positions)
+        call = Call(name, fn, args, has_aux, positions=options.positions)
         for i, y in enumerate(call.outputs):
             if not dtypes.is_inexact(y.dtype):
                 raise DtypeError(
@@ -235,17 +242,20 @@ def _jacobian(name, fn, grad_position, has_aux, holomorphic, fill):
     return jacobian
 
 
+#: Rows (or columns) of a Jacobian that go through one program together.
+TOGETHER = 256
+
+
 def _rows(call, holomorphic):
     """For each output the Jacobians by each wrapper: rows are pulled back."""
-    found, build = [], call.inputs.derived if holomorphic else call.inputs.swept
     if not holomorphic:
         _check_real("jacrev", "output", call.outputs)
-    for k, y in enumerate(call.outputs):
-        rows = []
-        for unit in _units(y):
-            seeds = [unit if i == k else _nought(o) for i, o in enumerate(call.outputs)]
-            rows.append(call.inputs.pulled(call.outputs, seeds, (), build)[1])
-        found.append([_stacked([r[j] for r in rows], y.shape, x, False) for j, x in enumerate(call.inputs.wrappers)])
+    inputs = call.inputs
+    pull = inputs.derived if holomorphic else inputs.swept
+    found = []
+    for y in call.outputs:
+        rows = _stacks(inputs, [y], y, pull, holomorphic)
+        found.append([_arranged(r, y.shape, x, False) for r, x in zip(rows, inputs.wrappers, strict=True)])
     return found
 
 
@@ -256,13 +266,63 @@ def _columns(call, holomorphic):
         _check_real("jacfwd", "input", inputs.wrappers)
     found = [[] for _ in call.outputs]
     for j, x in enumerate(inputs.wrappers):
-        columns = []
-        for unit in _units(x):
-            tangents = [unit if i == j else _nought(w) for i, w in enumerate(inputs.wrappers)]
-            columns.append(inputs.pulled(call.outputs, tangents, (), inputs.pushed)[1])
+
+        def push(outputs, tangents, j=j):
+            return inputs.pushed(outputs, [tangents[0] if k == j else backward.zeros(w)
+                                           for k, w in enumerate(inputs.wrappers)])  # fmt: skip
+
+        columns = _stacks(inputs, call.outputs, x, push, j)
         for k, y in enumerate(call.outputs):
-            found[k].append(_stacked([c[k] for c in columns], x.shape, y, True))
+            found[k].append(_arranged(columns[k], x.shape, y, True))
     return found
+
+
+def rows_or_columns(call, holomorphic):
+    """Rows or columns, whichever are fewer."""
+    rows, columns = (sum(shapes.size(n.shape) for n in nodes) for nodes in (call.outputs, call.inputs.wrappers))
+    complex_side = any(n.dtype.kind == "c" for n in call.outputs) and not holomorphic
+    return (_columns if columns < rows or complex_side else _rows)(call, holomorphic)
+
+
+def _stacks(inputs, outputs, seeded, build, *key):
+    """What `build` makes of each unit seed of the shape of `seeded`, stacked; many seeds at a time."""
+    from nbgrad.batching.rules import everywhere, of_graph
+
+    size = shapes.size(seeded.shape)
+    whole = numpy.eye(size, dtype=seeded.dtype).reshape(size, *seeded.shape)
+
+    def of_all(outputs, seeds):
+        one = Node(None, (), (), seeded.shape, seeded.dtype, None, True)
+        count = seeds[0].shape[0]
+        nodes, many = of_graph(build(outputs, [one]), [one], seeds, count)
+        return [n if m else everywhere(n, count) for n, m in zip(nodes, many, strict=True)]
+
+    of_all.__name__ = "_".join(["rows", build.__qualname__, *map(str, key)])  # programs are known by it
+    parts = [
+        inputs.pulled(outputs, [graph.table(numpy.ascontiguousarray(whole[at : at + TOGETHER]))], (), of_all)[1]
+        for at in range(0, max(size, 1), TOGETHER)
+    ]
+    return [list(p) for p in zip(*parts, strict=True)]
+
+
+def _arranged(parts, outer, inner, last):
+    """Stacks of arrays of the shape of `inner` as one Array, whose axes of the shape `outer` come first or last."""
+    from nbgrad.kernels.shape import concatenate, reshape, transpose
+
+    shape, count = tuple(inner.shape), shapes.size(outer)
+    whole = (*shape, *outer) if last else (*outer, *shape)
+    order = (*range(1, len(shape) + 1), 0)
+    if all(isinstance(p._node.value, numpy.ndarray) and p._node.fact("deferred") is None for p in parts):
+        values = [p._node.value for p in parts]
+        stack = values[0] if len(values) == 1 else numpy.concatenate(values)
+        stack = stack.transpose(order) if last else stack
+        node = graph.leaf(numpy.ascontiguousarray(stack).reshape(whole))
+        node.info = parts[0]._node.info if parts[0]._node.fact("forgotten") else {"forgotten": "jacobian"}
+        return Array(node)
+    stack = parts[0] if len(parts) == 1 else concatenate(*parts, axis=0)
+    stack = transpose(stack, axes=order) if last else stack
+    assert stack.shape == ((*shape, count) if last else (count, *shape))
+    return reshape(stack, shape=whole)
 
 
 def _check_real(call, what, nodes):
@@ -273,36 +333,6 @@ def _check_real(call, what, nodes):
                 f"{call}: {what} {i} is complex, so that a step in it has two directions; take .real and .imag apart, "
                 f"or say holomorphic=True if the function is\n    {describe(n, f'{what} {i}')}"
             )
-
-
-def _units(node):
-    """Leaves that are 1 in one element and 0 elsewhere, for each element of `node`."""
-    for i in range(shapes.size(node.shape)):
-        unit = numpy.zeros(node.shape, node.dtype)
-        unit.reshape(-1)[i] = 1
-        yield graph.table(unit)
-
-
-def _nought(node):
-    return graph.table(numpy.zeros(node.shape, node.dtype))
-
-
-def _stacked(slices, outer, inner, last):
-    """Arrays of the shape of `inner`, one for each element of `outer`, as one Array; `outer` comes first or last."""
-    from nbgrad.kernels.shape import concatenate, reshape, transpose
-
-    shape, count, width = tuple(inner.shape), len(slices), shapes.size(inner.shape)
-    whole = (shape + tuple(outer)) if last else (tuple(outer) + shape)
-    if not count:
-        return Array(graph.table(numpy.zeros(whole, inner.dtype)))
-    if all(isinstance(s._node.value, numpy.ndarray) for s in slices):
-        stack = numpy.stack([s._node.value.reshape(-1) for s in slices])
-        stack = stack.T if last else stack
-        node = graph.leaf(numpy.ascontiguousarray(stack).reshape(whole))
-        node.info = slices[0]._node.info if slices[0]._node.fact("forgotten") else {"forgotten": "jacobian"}
-        return Array(node)
-    stack = concatenate(*[reshape(s, shape=(1, width)) for s in slices], axis=0)
-    return reshape(transpose(stack, axes=(1, 0)) if last else stack, shape=whole)
 
 
 def _as_tuple(value):

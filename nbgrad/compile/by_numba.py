@@ -48,13 +48,11 @@ def _object_code(function, arguments, returned, symbol):
     from llvmlite import ir
     from numba.core import compiler, registry, types
     from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.cpu_options import FastMathOptions
 
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
     flags.nrt = flags.enable_looplift = False
-    flags.fastmath = FastMathOptions({"contract"})
     target = registry.cpu_target
     with global_compiler_lock:
         result = compiler.compile_extra(

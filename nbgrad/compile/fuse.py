@@ -37,11 +37,11 @@ class Group:
 class Plan:
     """The result of fusing: groups in execution order, and where each node reads from."""
 
-    __slots__ = ("groups", "inside", "recomputed", "sources", "stored")
+    __slots__ = ("groups", "inside", "recomputed", "sources", "stored", "waits")
 
     def __init__(self, inside):
         self.groups, self.sources, self.stored, self.recomputed = [], {}, {}, set()
-        self.inside = inside
+        self.inside, self.waits = inside, {}
 
 
 #: Operands of a node up to which a kernel names each; a sum of more is a loop over them, the same for any number.
@@ -64,10 +64,11 @@ def fuse(order, outputs, inside, partial):
     """
     plan = Plan(inside)
     plan.sources = sources = _sources(order, inside)
+    plan.waits = _waits(order, sources)
     computed = [n for n in order if n.primitive is not None and sources[n].origin is n and not graph.is_constant(n)]
     elementwise = {n for n in computed if is_elementwise(n)}
-    users = _users(computed, sources, elementwise)
-    level = _levels(computed, sources, users, partial.union(outputs), elementwise)
+    users = _users(computed, sources, elementwise, plan.waits)
+    level = _levels(computed, sources, users, partial.union(outputs), elementwise, plan.waits)
     again = _decide_storage(plan, computed, users, level, set(outputs), elementwise)
     groups = _groups(plan, computed, level, elementwise, again)
     plan.groups = _scheduled(plan, groups, order)
@@ -103,6 +104,19 @@ def _sources(order, inside):
     return found
 
 
+def _waits(order, sources):
+    """For each node that is read through a barrier, what has to be there before it is read."""
+    found = {}
+    for node in order:
+        if node.primitive is not None and sources[node].origin is not node:
+            waits = tuple(w for x in node.inputs[:1] for w in found.get(x, ()))
+            if node.primitive.name == "barrier" and not graph.is_constant(sources[node.inputs[1]].origin):
+                waits += (node.inputs[1],)
+            if waits:
+                found[node] = waits
+    return found
+
+
 def _viewed(name, view, attrs):
     if name == "reshape":
         return view.reshaped(attrs["shape"])
@@ -110,10 +124,12 @@ def _viewed(name, view, attrs):
         return view.transposed(attrs["axes"])
     if name == "broadcast_to":
         return view.broadcast(attrs["shape"])
+    if name == "barrier":
+        return view
     return view.sliced(attrs["spec"])
 
 
-def _users(computed, sources, elementwise):
+def _users(computed, sources, elementwise, waits):
     """For each computed node its (user, whether the user may hold it in a register)."""
     users = {n: [] for n in computed}
     for node in computed:
@@ -121,14 +137,20 @@ def _users(computed, sources, elementwise):
             origin = sources[x].origin
             if origin in users:
                 users[origin].append((node, origin is x and _fusible(node, x, elementwise)))
+            for w in waits.get(x, ()):
+                if sources[w].origin in users:
+                    users[sources[w].origin].append((node, False))
     return users
 
 
-def _levels(computed, sources, users, fixed, elementwise):
+def _levels(computed, sources, users, fixed, elementwise, waits):
     level, depth, cut = {}, {}, set()
     for node in computed:
         best, chain = 0, 1
         for x in node.inputs:
+            for w in waits.get(x, ()):
+                if level.get(sources[w].origin, -1) >= best:
+                    best, chain = level[sources[w].origin] + 1, 1
             origin = sources[x].origin
             if origin not in level:
                 continue
@@ -353,8 +375,17 @@ def gathers_from(plan, group):
                 pending += again(x)
 
 
+def awaited(plan, group):
+    """What has to be there before a group runs though it does not read it."""
+    if plan.waits:
+        for node in group.nodes + group.reductions:
+            for x in node.inputs:
+                yield from plan.waits.get(x, ())
+
+
 def reads_of(plan, group):
-    """Everything a group reads, with what it recomputes expanded to what that reads."""
+    """Everything a group reads or waits for, with what it recomputes expanded to what that reads."""
+    yield from awaited(plan, group)
     pending = [x for n in group.nodes + group.reductions for x in n.inputs]
     seen = set()
     while pending:

@@ -9,7 +9,8 @@ FEW_CHUNKS = 32
 class Launch:
     """One kernel invocation: code, table of words, parallel extent, chunk size.
 
-    `host` is set instead of `code` where the work is a NumPy call on the views in `operands`.  On a GPU `block` threads
+    `host` is set instead of `code` where the work is a NumPy call on the views in `operands`, of which the last one is
+    written; or the last ones, where `results` says how many values come as a list.  On a GPU `block` threads
     are a block, which takes `per_block` units of the extent at a time, and the grid has `blocks` blocks; None where an
     occupancy model may choose.  `flops` are its operations, about.  `library` is (name, operands, attributes) of what a
     library of the GPU's vendor might do instead, the result last in `operands`.
@@ -17,11 +18,11 @@ class Launch:
 
     __slots__ = (
         "blas", "block", "blocks", "code", "cost", "dimensions", "flops", "grain", "host", "library", "name",
-        "operands", "per_block", "reads", "source", "total", "words", "writes",
+        "operands", "per_block", "reads", "results", "source", "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
-        self.name, self.source, self.host, self.operands = name, None, None, ()
+        self.name, self.source, self.host, self.operands, self.results = name, None, None, (), None
         self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
         self.flops, self.library = 0, None
         self.blas, self.block, self.per_block, self.blocks = False, None, None, None

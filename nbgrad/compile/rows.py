@@ -9,7 +9,7 @@ between them is then read while it is in cache, and what nobody else reads needs
 import heapq
 
 from nbgrad import graph, shapes
-from nbgrad.compile.fuse import gathers_from, is_elementwise, reads_of
+from nbgrad.compile.fuse import awaited, gathers_from, is_elementwise, reads_of
 from nbgrad.compile.indexed import scatters
 from nbgrad.compile.simplify import made
 
@@ -94,6 +94,8 @@ class Rows:
         if any((o := plan.sources[x].origin) in self.gathered or (o in plan.inside and o in self.made) for x in reads):
             return False
         if any(o in self.made for o in gathers_from(plan, group)):
+            return False
+        if any(plan.sources[x].origin in self.made for x in awaited(plan, group)):
             return False
         return all(self._of_the_row(plan.sources[x].broadcast(group.domain), group) for x in reads
                    if plan.sources[x].origin in self.made)  # fmt: skip

@@ -146,6 +146,12 @@ def same(node, make):
     return node.inputs[0]
 
 
+@rewrite("ruled")
+def without_a_rule(node, make):
+    """The value is that of an input, and what its derivatives are has been settled."""
+    return node.inputs[dict(node.attrs)["index"]]
+
+
 @rewrite("astype")
 def same_dtype(node, make):
     """A cast to the dtype x has, or had before a cast that kept its every value."""

@@ -6,6 +6,8 @@ from nbgrad import graph, shapes
 from nbgrad.compile import native
 from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.launch import CHUNK, Launch
+from nbgrad.compile.loops import LoopKernel
+from nbgrad.compile.scalars import TooMuch
 from nbgrad.compile.source import Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 
@@ -48,8 +50,8 @@ class Singles:
         else:
             self._host(node)
 
-    def _host(self, node):
-        """The NumPy reference, called between native launches."""
+    def _host(self, node, call=None, reference=None, attrs=None):
+        """The NumPy reference, called between native launches; or one that returns values for all nodes of a call."""
         launch = Launch(getattr(dict(node.attrs).get("primitive"), "name", node.primitive.name))
         views = []
         for x in node.inputs:
@@ -60,14 +62,34 @@ class Singles:
                 view = self._view(x)
                 views.append(view)
                 launch.reads.append(view.origin)
-        out = self._whole(node)
-        launch.writes = [out.origin]
-        launch.operands = (*views, out)
-        launch.host = node.primitive.reference, dict(node.attrs)
+        outs = [self._whole(n) for n in call or [node]]
+        launch.writes = [out.origin for out in outs]
+        launch.operands, launch.results = (*views, *outs), call and len(outs)
+        launch.host = (node.primitive.reference, dict(node.attrs)) if call is None else (reference, attrs)
         launch.total = 1
         if len(node.shape) > 1:  # equations of matrices
             launch.cost = max(shapes.size(x.shape[-2:]) for x in node.inputs) * node.shape[-2]
         self.launches.append(launch)
+
+    def _loop(self, node):
+        """All results of a loop in one launch: a kernel, or steps by NumPy."""
+        call = self.loops[node]
+        if node is not call[0]:
+            return
+        wanted = [dict(n.attrs)["index"] for n in call]
+        rule = dict(node.attrs)["rule"]
+        try:
+            kernel = LoopKernel(rule, wanted)
+        except TooMuch:
+            self._host(node, call, rule.of_values, {"wanted": wanted})
+            return
+        views, outs = [self._contiguous(x) for x in node.inputs], [self._whole(n) for n in call]
+        launch, w, _ = self._calling(node, views, outs, (rule.length,))
+        names = {}
+        kernel.write(w, launch.words, names)
+        launch.source = w.text()
+        launch.code = self._code(launch.source, names)
+        self._add(launch, views, outs, 1, 1, rule.length * kernel.cost)
 
     def _contiguous(self, x, shape=None):
         """Contiguous memory with the value of an input, broadcast to a shape; copied or filled if need be."""
@@ -280,7 +302,8 @@ class Singles:
             self._copy(x, self._view(x).broadcast(target.shape), target, name, accumulate)
 
 
-_SINGLE = {"matmul": "_matmul", "concatenate": "_concatenate", "embed": "_embed", "add_n": "_long_sum"}
+_SINGLE = {"matmul": "_matmul", "concatenate": "_concatenate", "embed": "_embed", "add_n": "_long_sum",
+           "loop": "_loop"}  # fmt: skip
 
 
 def _merged(parts, accumulate):

@@ -78,7 +78,10 @@ def kernel(source, functions, symbol, target="cpu"):
     module.nbgrad_target = target
     args, start, stop = arguments
     given = {"args": Value(words.POINTERS["int64"], args), "start": Value(INT64, start), "stop": Value(INT64, stop)}
-    _Scope(builder, definition, "int64", functions, {}).run(given)
+    scope = _Scope(builder, definition, "int64", functions, {})
+    if target == "cpu":
+        scope.flags = ()
+    scope.run(given)
     builder.ret_void()
     return module
 
@@ -145,7 +148,7 @@ class _Scope:
     def __init__(self, builder, definition, dtype, functions, namespace):
         self.builder, self.definition, self.dtype = builder, definition, dtype
         self.functions, self.namespace = functions, namespace
-        self.values, self.slots = {}, {}
+        self.values, self.slots, self.flags = {}, {}, _FLAGS
         branching = any(isinstance(n, (ast.For, ast.While, ast.If)) for n in ast.walk(definition))
         self.assigned = _assigned(definition) if branching else frozenset()
         self.exit = self.result = None
@@ -358,7 +361,7 @@ class _Scope:
         if kind.is_float:
             if op not in _FLOAT:
                 raise Unsupported(f"{op.__name__} of floats")
-            return Value(kind, getattr(b, _FLOAT[op])(a, c, flags=_FLAGS))
+            return Value(kind, getattr(b, _FLOAT[op])(a, c, flags=self.flags))
         if op in _INTEGER:
             return Value(kind, getattr(b, _INTEGER[op])(a, c))
         if op is ast.LShift:

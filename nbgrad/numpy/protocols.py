@@ -120,6 +120,8 @@ class _Call:
         How many positional arguments mean the same on both sides.
     names : dict
         Our name for each parameter of NumPy's that we have.
+    fitting : set
+        Forms of calls (how many positional arguments, names of the others) that are known to bind.
     """
 
     def __init__(self, func, function, path, ours):
@@ -130,7 +132,7 @@ class _Call:
             self.theirs, own = _parameters(func), _parameters(function)
         except (TypeError, ValueError):  # a function in C without a signature
             self.theirs, own = {}, _parameters(function)
-        self.names, self.own = {}, own
+        self.names, self.own, self.fitting = {}, own, set()
         by_position = [p.name for p in own.values() if p.kind in _POSITIONAL]
         self.plain, same = 0, True
         for i, (name, p) in enumerate(self.theirs.items()):
@@ -169,10 +171,13 @@ class _Call:
         if not args and named:  # the first argument by its name
             first = next(iter(self.own))
             args = (named.pop(first),) if first in named else ()
-        try:
-            self.signature.bind(*args, **named)
-        except TypeError as error:
-            raise ArgumentError(f"{self.path}: on Arrays this is ng{self.ours[6:]}, where {error}") from None
+        form = len(args), *named
+        if form not in self.fitting:  # whether arguments bind depends on how many there are and how they are called
+            try:
+                self.signature.bind(*args, **named)
+            except TypeError as error:
+                raise ArgumentError(f"{self.path}: on Arrays this is ng{self.ours[6:]}, where {error}") from None
+            self.fitting.add(form)
         return delivered(self.path, self.target(*args, **named), out)
 
     def _by_name(self, args, kwargs):

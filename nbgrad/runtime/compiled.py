@@ -246,12 +246,14 @@ class Compiled:
 
     def _host_call(self, launch):
         reference, attrs = launch.host
-        views = launch.operands
+        views, count = launch.operands, launch.results or 1
 
         def call(arrays):
             operands = [v if isinstance(v, numpy.ndarray) else self._array(v, arrays) for v in views]
             with numpy.errstate(all="ignore"):
-                operands[-1][...] = reference(*operands[:-1], **attrs)
+                made = reference(*operands[:-count], **attrs)
+            for out, value in zip(operands[-count:], made if launch.results else [made], strict=True):
+                out[...] = value
 
         return call
 

@@ -27,7 +27,7 @@ class Interpreter:
         for node in order:
             for i in node.inputs:
                 last_use[i] = node
-        self._steps = []
+        self._steps, loops, several = [], graph.loops_in(order), []
         kept = set(outputs) | set(inputs) | set(captured)
         for node in order:
             slot[node] = len(slot)
@@ -39,9 +39,18 @@ class Interpreter:
             dead = tuple(
                 {slot[i] for i in node.inputs if last_use[i] is node and i not in kept and not graph.is_constant(i)}
             )
-            self._steps.append(
-                (node.primitive.reference, tuple(slot[i] for i in node.inputs), dict(node.attrs), slot[node], dead)
-            )
+            call = loops.get(node)
+            if call is None:
+                reference, attrs, out = node.primitive.reference, dict(node.attrs), slot[node]
+            elif node is call[0]:
+                attrs = {"wanted": [dict(n.attrs)["index"] for n in call]}
+                reference, out = dict(node.attrs)["rule"].of_values, [None] * len(call)
+                several.append((out, call))
+            else:
+                reference, attrs, out = None, {}, slot[node]
+            self._steps.append((reference, tuple(slot[i] for i in node.inputs), attrs, out, dead))
+        for out, call in several:
+            out[:] = [slot[n] for n in call]
         self._first = len(inputs)
         self._outputs = [(slot[n], n.dtype) for n in outputs]
 
@@ -55,7 +64,11 @@ class Interpreter:
         slots[: self._first] = values
         with numpy.errstate(all="ignore"):
             for reference, inputs, attrs, out, dead in self._steps:
-                slots[out] = reference(*[slots[i] for i in inputs], **attrs)
+                if type(out) is list:
+                    for i, value in zip(out, reference(*[slots[i] for i in inputs], **attrs), strict=True):
+                        slots[i] = value
+                elif reference is not None:
+                    slots[out] = reference(*[slots[i] for i in inputs], **attrs)
                 for i in dead:
                     slots[i] = None
         results, seen = [], set()

@@ -145,3 +145,12 @@ def test_the_gradient_of_a_reduction_reads_its_cotangent_broadcast(axes):
     names = launches(ng.grad(lambda x: nx.sum(nx.sum(x, axis=axes) ** 2)), X)
     # the last one writes the output; what belongs to rows runs row by row
     assert names == (["sum_multiply"] if axes == (1,) else ["sum", "multiply", "identity"])
+
+
+def test_what_is_fused_rounds_each_operation(rng):
+    """A product and a sum are not contracted: results do not depend on what shares a nest, and are NumPy's."""
+    a, b, c = rng.random((3, 1000))
+    found, partial = ng.jit(lambda a, b, c: (a * b + c, a * b))(a, b, c)
+    numpy.testing.assert_array_equal(found, a * b + c)
+    numpy.testing.assert_array_equal(ng.jit(lambda a, b, c: a * b - c * c)(a, b, c), a * b - c * c)
+    numpy.testing.assert_array_equal(partial, a * b)

@@ -614,6 +614,8 @@ ROWS = (
     Row("broadcast_to", lambda x, shape: x * numpy.ones(shape, x.dtype), dtypes=ANY,
         cases=(Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (3,)}), Case(((1, 1),), {"shape": (2, 2)})),
         empty=(Case(((1, 3),), {"shape": (0, 3)}),)),
+    Row("barrier", lambda x, after: x, dtypes=ANY, cases=(Case(((2, 3), (4,))), Case(((3,), ()))),
+        empty=(Case(((0, 3), (2,))),)),
     Row("slice_", sliced, dtypes=ANY,
         cases=(Case(((5, 4),), {"spec": ((1, 2, 2), (0, 1, 4))}), Case(((5, 4),), {"spec": BACKWARD}),
         Case(((3,),), {"spec": ((2, -1, 3),)})),

@@ -266,6 +266,13 @@ def test_holomorphic(rng):
         near(jacobian(lambda z: np.cumsum(z * z), holomorphic=True)(z), numpy.tril(numpy.ones((4, 4))) * 2 * z)
 
 
+def test_jacobians_of_one_graph_in_two_ways(rng):
+    """A gradient of real numbers by complex ones and a complex derivative are different programs."""
+    z = sample(rng, 3)
+    near(ng.jacrev(lambda z: np.real(z * z) + 0j, holomorphic=True)(z), numpy.diag(2 * z))
+    near(ng.jacrev(lambda z: np.real(z * z))(z), numpy.diag(2 * numpy.conj(z)))
+
+
 def test_jacobians_of_which_one_side_is_real(rng):
     z = sample(rng, 3)
     near(ng.jacrev(np.abs)(z), numpy.diag(z / numpy.abs(z)))

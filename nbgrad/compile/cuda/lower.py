@@ -121,6 +121,9 @@ class CudaLowering(Lowering):
                 return
         super()._single(node, group)
 
+    def _loop(self, node):
+        self._host(node)
+
     def _numba_kernel(self, node):
         """A launch of a kernel that was written for Numba; a layout of None leaves it to the host."""
         from nbgrad.compile.cuda import by_numba

@@ -1,0 +1,208 @@
+"""loop: a primitive whose steps are a graph, with its rule, and what it is of stacked operands.
+
+A loop has constants, a state that each step hands on to the next, slices of which each step reads one, and results of
+each step that are stacked.  Its nodes are one for each result, all with the same inputs: the final parts of the state,
+the stacked results, and, where a backward pass reads them, the parts of the state before each step.
+"""
+
+import dataclasses
+
+import numpy
+
+from nbgrad import dtypes, graph
+from nbgrad.array import Array
+from nbgrad.autodiff import backward, ruled
+from nbgrad.control.body import Body, lifted, reached
+from nbgrad.graph import Node
+from nbgrad.primitive import structural
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop(ruled.Rule):
+    """What a loop does.
+
+    Attributes
+    ----------
+    body : Body
+        Of constants, state and slices; its outputs are the next state and the results of the step.
+    constants, states, slices : int
+        How many inputs of each kind there are.
+    length : int
+    reverse : bool
+        From the last slice to the first.
+    """
+
+    body: Body
+    constants: int
+    states: int
+    slices: int
+    length: int
+    reverse: bool
+
+    @property
+    def results(self):
+        """How many stacked results there are."""
+        return len(self.body.outputs) - self.states
+
+    def aval(self, index):
+        """Shape and dtype of result number `index`."""
+        if index < self.states:
+            n = self.body.outputs[index]
+            return n.shape, n.dtype
+        index -= self.states
+        n = (self.body.outputs[self.states :] + self.body.inputs[self.constants : self.constants + self.states])[index]
+        return (self.length, *n.shape), n.dtype
+
+    def output(self, inputs, index):
+        """The node of a result."""
+        return graph.structural(loop, tuple(inputs), {"index": index, "rule": self})
+
+    def parted(self, inputs):
+        """(constants, initial state, slices)."""
+        inputs, first = list(inputs), self.constants + self.states
+        return inputs[: self.constants], inputs[self.constants : first], inputs[first:]
+
+    def of_values(self, *values, wanted):
+        """The results in `wanted`, by NumPy."""
+        constants, state, slices = self.parted(values)
+        stacks = {i: numpy.empty(*self.aval(i)) for i in wanted if i >= self.states}
+        interpreter, before = self.body.interpreter(), self.states + self.results
+        for t in reversed(range(self.length)) if self.reverse else range(self.length):
+            for i, stack in stacks.items():
+                if i >= before:
+                    stack[t] = state[i - before]
+            made = interpreter.run([*constants, *state, *(x[t] for x in slices)])
+            state = made[: self.states]
+            for i, stack in stacks.items():
+                if i < before:
+                    stack[t] = made[i]
+        return [stacks[i] if i in stacks else numpy.array(state[i]) for i in wanted]
+
+    # ------------------------------------------------------------ derivatives
+
+    def pull(self, cotangents, inputs, needed):
+        """See `Rule`: a loop the other way round, whose state is the cotangent of the state, and sums for constants."""
+        constants, initial, slices = self.parted(inputs)
+        states, results = self.states, self.results
+        one = lambda n: Node(None, (), (), n.shape, n.dtype, None, True)  # noqa: E731
+        fresh = [one(n) for n in self.body.inputs]
+        own, before, read = self.parted(fresh)
+        outputs = self.body.applied(fresh)
+        carried = [k for k in range(states) if dtypes.is_inexact(initial[k].dtype)]
+        summed = [k for k, n in enumerate(constants) if n in needed]
+        given = []  # (placeholder, stack) of cotangents of which each step reads a slice
+        seeds = {k: one(before[k]) for k in carried}
+        incoming, seeded = dict(seeds), [outputs[k] for k in carried]
+        for k in range(results):
+            if states + k in cotangents and dtypes.is_inexact(outputs[states + k].dtype):
+                incoming[states + k] = one(outputs[states + k])
+                given.append((incoming[states + k], cotangents[states + k]))
+                seeded.append(outputs[states + k])
+        wanted = [before[k] for k in carried] + [own[k] for k in summed]
+        wanted += [read[k] for k, n in enumerate(slices) if n in needed]
+        found = backward.sweep(seeded, list(incoming.values()), wanted, stops=wanted)
+        found = [backward.zeros(x) if c is None else c for c, x in zip(found, wanted, strict=True)]
+        made = list(found)
+        for i, k in enumerate(carried):
+            further = cotangents.get(states + results + k)
+            if further is not None:
+                given.append((one(before[k]), further))
+                made[i] = backward.accumulate([made[i], given[-1][0]])
+        totals = [one(own[k]) for k in summed]
+        for i, total in enumerate(totals, len(carried)):
+            made[i] = backward.accumulate([total, made[i]])
+        at = [*own, *before, *read]
+        sources = [*constants, *(None,) * states, *slices]
+        used = reached(made, at)
+        for k, n in enumerate(before):
+            if n in used:
+                sources[len(own) + k] = self.output(inputs, states + results + k)
+        fixed = {n: s for n, s in zip(own, constants, strict=True) if n in used}
+        moving = {n: s for n, s in zip(at[len(own) :], sources[len(own) :], strict=True) if n in used}
+        moving.update(given)
+        state = [*seeds.values(), *totals]
+        start = [cotangents.get(k) or backward.zeros(before[k]) for k in carried] + [backward.zeros(t) for t in totals]
+        outer = lifted(made, [*fixed, *state, *moving])
+        body = Body([*fixed, *outer, *state, *moving], made)
+        back = Loop(body, len(fixed) + len(outer), len(state), len(moving), self.length, not self.reverse)
+        operands = [*fixed.values(), *outer, *start, *moving.values()]
+        pulled = [back.output(operands, i) for i in range(len(made))]
+        answers = dict(zip(wanted, map(Array, pulled), strict=True))
+        return tuple(answers.get(n) for n in fresh)
+
+    # ------------------------------------------------------------ stacked operands
+
+    def stacked(self, mapped, size):
+        """(the loop of all examples, which parts of the state and results then have them)."""
+        from nbgrad.batching.rules import everywhere, of_graph
+
+        own, before, read = self.parted(mapped)
+        before = list(before)
+        while True:  # a part of the state has examples if it gets them in any step
+            many = [*own, *before, *read]
+            wide = [
+                Node(None, (), (), (size, *n.shape) if m else n.shape, n.dtype, None, True)
+                for n, m in zip(self.body.inputs, many, strict=True)
+            ]
+            single = [Node(None, (), (), n.shape, n.dtype, None, True) for n in self.body.inputs]
+            placeholders = [s for s, m in zip(single, many, strict=True) if m]
+            operands = [w for w, m in zip(wide, many, strict=True) if m]
+            inside = [s if m else w for s, w, m in zip(single, wide, many, strict=True)]
+            outputs, found = of_graph(self.body.applied(inside), placeholders, operands, size)
+            grown = [a or b for a, b in zip(before, found[: self.states], strict=True)]
+            if grown == before:
+                break
+            before = grown
+        outputs = [
+            everywhere(n, size) if k < self.states and before[k] and not m else n
+            for k, (n, m) in enumerate(zip(outputs, found, strict=True))
+        ]
+        outer = lifted(outputs, wide)
+        body = Body([*outer, *wide], outputs)
+        made = dataclasses.replace(self, body=body, constants=self.constants + len(outer))
+        return made, outer, before, found[self.states :]
+
+
+@structural("loop", reference=lambda *xs, index, rule: rule.of_values(*xs, wanted=[index])[0])
+def loop(*xs, index, rule):
+    """A result of a loop: see `Loop`."""
+    return rule.aval(index)
+
+
+@loop.batched
+def loop_batched(size, mapped, *xs, index, rule):
+    from nbgrad.batching.rules import everywhere
+
+    made, inputs, many = _stacked(size, mapped, tuple(x._node for x in xs), rule)
+    node = made.output(inputs, index)
+    if not many[index]:
+        return Array(everywhere(node, size))
+    return Array(node if index < rule.states else _swapped(node))
+
+
+_last = None
+
+
+def _stacked(size, mapped, nodes, rule):
+    """(the loop of all examples, its inputs, which results have them), the same for all results of one call."""
+    from nbgrad.batching.rules import everywhere
+
+    global _last
+    last = _last
+    if last is not None and last[0] == (size, mapped, nodes, rule):
+        return last[1]
+    made, outer, states, results = rule.stacked(mapped, size)
+    _, before, read = rule.parted(mapped)
+    constants, initial, slices = rule.parted(nodes)
+    initial = [everywhere(n, size) if s and not m else n for n, m, s in zip(initial, before, states, strict=True)]
+    slices = [_swapped(n) if m else n for n, m in zip(slices, read, strict=True)]
+    answer = made, (*outer, *constants, *initial, *slices), [*states, *results, *states]
+    _last = (size, mapped, nodes, rule), answer
+    return answer
+
+
+def _swapped(n):
+    """The examples in front of the steps, or the steps in front of the examples."""
+    from nbgrad.kernels.shape import transpose
+
+    return graph.structural(transpose, (n,), {"axes": (1, 0, *range(2, len(n.shape)))})
