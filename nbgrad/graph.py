@@ -52,7 +52,7 @@ class Node:
         return f"<{what} {self.dtype}[{', '.join(map(str, self.shape))}]>"
 
     def note(self, **facts):
-        """Attach rare facts: owner, scope, device, gate, forgotten, table."""
+        """Attach rare facts: owner, scope, device, gate, forgotten, table, derivative_of, origin, backward."""
         self.info = {**(self.info or {}), **facts}
 
     def fact(self, name):

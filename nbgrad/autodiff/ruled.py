@@ -6,6 +6,7 @@ the rule is asked once for all.  The compiler never sees the primitive: only its
 """
 
 from nbgrad import graph
+from nbgrad.config import config
 from nbgrad.errors import GradientError, describe
 from nbgrad.graph import Node
 from nbgrad.primitive import structural
@@ -100,4 +101,8 @@ def copied(outputs, replaced):
             if any(fresh[x] is not x for x in node.inputs):
                 new = fresh[node] = graph.rebuilt(node, fresh)
                 new.history, new.site, new.info = node.history, node.site, node.info
+                if graph.state.watched or config._check_values:
+                    from nbgrad.debug.origins import as_before
+
+                    as_before(new, node)
     return [fresh[n] for n in outputs]

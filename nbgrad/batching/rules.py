@@ -149,6 +149,8 @@ def of_graph(outputs, placeholders, operands, size):
             graph.state.scope, graph.state.device = node.fact("scope") or "", node.fact("device")
             made = stacked(node, [fresh.get(x, x) for x in node.inputs], mapped, size)
             made.site = node.site
+            if node.info and "derivative_of" in node.info:
+                made.note(derivative_of=node.info["derivative_of"])
             fresh[node] = made
     finally:
         graph.state.scope, graph.state.device, graph.state.sites = previous

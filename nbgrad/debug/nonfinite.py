@@ -7,7 +7,7 @@ import numpy
 from nbgrad import devices, graph
 from nbgrad.autodiff.arguments import flag
 from nbgrad.config import config
-from nbgrad.debug.origins import forward_node
+from nbgrad.debug.origins import called, forward_node
 from nbgrad.errors import NonFiniteError, describe, site_text
 from nbgrad.statistics import COUNTERS
 
@@ -192,6 +192,10 @@ def _first(value, look):
 
 def _made(node, operands, value, words):
     """The error for a node that made such a value of operands without."""
+    if node.primitive.kind == "loop":
+        found = _in_a_step(node, operands)
+        if found is not None:
+            return found
     names = ["x"] if len(operands) == 1 else [f"x{i + 1}" for i in range(len(operands))]
     index, count, shown = _first(value, _looking(words))
     origin, passes = forward_node(node)
@@ -206,9 +210,25 @@ def _made(node, operands, value, words):
     lines.append(_advice(node, passes))
     error = NonFiniteError("\n".join(lines))
     error.operation, error.index, error.count = node.primitive.name, index, count
-    error.backward_of = origin.primitive.name if passes and origin.primitive is not None else None
+    error.backward_of = called(origin) if passes else None
     error.where = site_text(origin.site)
     return error
+
+
+def _in_a_step(node, operands):
+    """The error for what a step of a loop makes; None if all steps are as they should be."""
+    loop = dict(node.attrs)["rule"]
+    program = CheckedProgram(loop.body.inputs, loop.body.outputs)
+    constants, state, slices = loop.parted(operands)
+    for t in reversed(range(loop.length)) if loop.reverse else range(loop.length):
+        try:
+            state = program.run([*constants, *state, *(numpy.asarray(x[t]) for x in slices)])[: loop.states]
+        except NonFiniteError as inner:
+            error = NonFiniteError(f"in step {t} of a loop of {loop.length} steps, {_part(node)}:\n{inner}")
+            error.operation, error.backward_of, error.where = inner.operation, inner.backward_of, inner.where
+            error.index, error.count = inner.index, inner.count
+            return error
+    return None
 
 
 def _part(node):
@@ -218,8 +238,7 @@ def _part(node):
     at = f" at {where}" if where else ""
     if not passes:
         return f"in the forward pass{at}"
-    what = origin.primitive.name if origin.primitive is not None else "an input"
-    return f"in the {'backward pass of the ' * (passes - 1)}backward pass of {what}{at}"
+    return f"in the {'backward pass of the ' * (passes - 1)}backward pass of {called(origin)}{at}"
 
 
 def _operand(name, operand, index, node, shape):

@@ -28,8 +28,22 @@ class Watch:
         start = self._serials[0]
         found = [n for r in results for n in (r if isinstance(r, list) else [r]) if n is not None]
         for node in graph.topological(found, stop=lambda n: n.serial < start):
-            if node.serial > start and node.fact("derivative_of") is None:
+            if node.serial > start and not (node.info and "derivative_of" in node.info):
                 node.note(derivative_of=self._nodes[bisect.bisect(self._serials, node.serial) - 1])
+
+
+def as_before(copy, node):
+    """Note that a copy of a node, made on the way of a sweep, is no more of a derivative than the node is."""
+    copy.note(derivative_of=node.fact("derivative_of"))
+
+
+def called(node):
+    """What the operation of a node is called in errors."""
+    if node.primitive is None:
+        return "an input"
+    if node.primitive.name == "ruled":
+        return getattr(dict(node.attrs)["rule"], "call", "a function with a rule of its own")
+    return node.primitive.name
 
 
 def forward_node(node):

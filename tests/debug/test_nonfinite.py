@@ -105,6 +105,51 @@ def test_a_nan_that_only_the_backward_pass_makes(wrap, function, line):
     assert "a np.where behind it does not help" in str(error)
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, ng.jit], ids=["plain", "jit"])
+def test_the_backward_pass_is_known_through_vmap(wrap):
+    error = caught(wrap(ng.vmap(ng.grad(at_zero))), ng.asarray([[1.0, 4.0], [1.0, 0.0]]))
+    assert (error.backward_of, error.index) == ("sqrt", (1, 1))
+    assert error.where == line_of(at_zero, "np.sqrt(x) * 0.0")
+
+
+def scanned(x):
+    def step(c, v):
+        return c + np.log(v - 2.0), c * v  # in a loop
+
+    return ng.scan(step, ng.asarray(0.0), x)[0]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ng.jit, ng.grad], ids=["plain", "jit", "grad"])
+def test_the_step_of_a_loop_is_named(wrap):
+    error = caught(wrap(scanned), ng.asarray([3.0, 4.0, 1.0, 5.0]))
+    assert (error.operation, error.index) == ("log", ())
+    assert str(error).startswith("in step 2 of a loop of 4 steps, in the forward pass at test_nonfinite.py:")
+    assert f"log(x): makes a nan out of operands that hold none, in the forward pass at {line_of(scanned, 'loop')}" in (
+        str(error)
+    )
+    assert "x = -1.0" in str(error)
+
+
+def test_functions_with_rules_of_their_own_are_named():
+    @ng.custom_vjp
+    def halved(x):
+        return x
+
+    halved.defvjp(lambda x: (x, x), lambda kept, g: (g / (kept - kept),))
+    error = caught(ng.jit(ng.grad(lambda x: np.sum(halved(x) * 0.0))), ng.asarray([1.0, 2.0]))
+    assert (error.operation, error.backward_of) == ("divide", "custom_vjp of halved")
+
+
+def test_what_a_checkpoint_computes_again_is_of_the_forward_pass():
+    def flat(x):
+        return np.sqrt(np.sin(x) * 0.0)
+
+    inner = ng.checkpoint(flat)
+    error = caught(ng.jit(ng.grad(lambda x: np.sum(inner(x)))), ng.asarray([1.0, 2.0]), infs=True)
+    assert error.backward_of == "sqrt"
+    assert error.where == line_of(flat, "return")
+
+
 def test_the_advice_helps():
     def mended(x):
         return np.sum(np.where(x > 0, np.sqrt(np.where(x > 0, x, 1.0)), 0.0))
