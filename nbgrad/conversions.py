@@ -5,6 +5,7 @@ word.  So while `grad`, `jit` and the other transforms call the user's function,
 functions, which make an Array where they are given Arrays, and are NumPy's own otherwise.
 """
 
+import contextlib
 import threading
 
 import numpy
@@ -53,6 +54,18 @@ def _mentions(x):
 
 
 _functions = {name: _OfArrays(getattr(numpy, name)) for name in NAMES}
+
+
+@contextlib.contextmanager
+def tracing():
+    """While a function is traced: what it calls builds graphs, and NumPy's functions know Arrays."""
+    graph.state.tracked += 1
+    enter()
+    try:
+        yield
+    finally:
+        leave()
+        graph.state.tracked -= 1
 
 
 def enter():

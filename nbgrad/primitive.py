@@ -146,12 +146,13 @@ class Primitive:
 
         The rule is ``rule(size, mapped, *xs, **attrs)``: how many examples there are, for each operand whether it has
         them or all examples share it, the operands as Arrays, and the attributes.  It returns an Array with the
-        examples along its first axis, or None, and then the primitive is applied to one example after another.
+        examples along its first axis; or a word of `nbgrad.batching.rules.WORDS`, whose rule serves these operands; or
+        None, and then the primitive is applied to one example after another.
         """
 
         def of_nodes(node, operands, mapped, size):
             made = rule(size, tuple(mapped), *map(graph.Array, operands), **dict(node.attrs))
-            return None if made is None else made._node
+            return made._node if isinstance(made, graph.Array) else made
 
         self.batching = of_nodes
         return rule

@@ -57,9 +57,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
                 graph.state.device = node.fact("device") or "cpu"
             if node.primitive.kind in ("ruled", "loop"):
                 if calls is None:
-                    from nbgrad.autodiff.ruled import siblings
-
-                    calls = siblings(order)
+                    calls = graph.calls_in(order)
                 pulled = _by_rule(node, total, calls[node], cotangents, wanted, result, order, aggregation)
                 for x, parts in zip(node.inputs, pulled, strict=True):
                     if parts:
@@ -90,14 +88,8 @@ def _by_rule(node, total, call, cotangents, wanted, result, order, aggregation):
 
 def asked(node, cotangents, needed):
     """What the rule of a node makes of cotangents of its results, by their indices: a list of nodes for each input."""
-    state = graph.state
-    state.tracked += 1  # transforms that a rule calls build graphs, even where this sweep is for results at once
-    conversions.enter()
-    try:
+    with conversions.tracing():  # transforms that a rule calls build graphs, even in a sweep for results at once
         found = dict(node.attrs)["rule"].pull(cotangents, node.inputs, needed)
-    finally:
-        conversions.leave()
-        state.tracked -= 1
     lists = [c if isinstance(c, list) else [] if c is None else [c] for c in found]
     return [[_fit(c, x) for c in cs] if x in needed else [] for cs, x in zip(lists, node.inputs, strict=True)]
 

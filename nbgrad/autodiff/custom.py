@@ -225,11 +225,7 @@ class Stacked(ruled.Rule):
         given = [n for n, many in zip(single, self.mapped, strict=True) if many] + list(seeds.values())
         operands = [n for n, many in zip(inputs, self.mapped, strict=True) if many] + list(cotangents.values())
         wanted = {s for s, n in zip(single, inputs, strict=True) if n in needed}
-        previous, graph.state.tracked = graph.state.tracked, graph.state.tracked + 1
-        try:
-            found = self.rule.pull(seeds, tuple(single), wanted)
-        finally:
-            graph.state.tracked = previous
+        found = self.rule.pull(seeds, tuple(single), wanted)
         places = [k for k, c in enumerate(found) if c is not None]
         nodes, stacked = of_graph([found[k]._node for k in places], given, operands, self.size)
         answer = [None] * len(inputs)

@@ -61,15 +61,6 @@ def ruled_batched(size, mapped, *xs, index, rule):
     return graph.Array(graph.structural(ruled, tuple(nodes), {"index": index, "rule": rule}))
 
 
-def siblings(order):
-    """For each node of the primitive, all those of the same call, in `order`."""
-    calls = {}
-    for node in order:
-        if node.primitive is not None and node.primitive.kind in ("ruled", "loop"):
-            calls.setdefault((node.inputs, node.attrs[1]), []).append(node)
-    return {node: call for call in calls.values() for node in call}
-
-
 def enclosed(outputs, inputs, start):
     """Nodes that were made before `start` and that `outputs` depend on, other than by way of `inputs`.
 

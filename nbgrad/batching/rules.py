@@ -23,10 +23,9 @@ def stacked(node, operands, mapped, size):
     """
     primitive = node.primitive
     rule = primitive.batching or ("elementwise" if primitive.kind == "elementwise" else None)
-    made = None
-    if rule is not None:
-        rule = WORDS.get(rule, rule)
-        made = rule(node, operands, mapped, size)
+    made = rule if rule is None or isinstance(rule, str) else rule(node, operands, mapped, size)
+    if isinstance(made, str):
+        made = WORDS[made](node, operands, mapped, size)
     return each(node, operands, mapped, size) if made is None else made
 
 

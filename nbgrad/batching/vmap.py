@@ -6,7 +6,7 @@ from nbgrad import conversions, graph, shapes, trees
 from nbgrad.array import Array
 from nbgrad.batching import rules
 from nbgrad.errors import ArgumentError, ShapeError, describe
-from nbgrad.graph import Node, state
+from nbgrad.graph import Node
 
 
 def vmap(fn, in_axes=0, out_axes=0, axis_size=None):
@@ -142,13 +142,8 @@ def _run(fn, structure, leaves, nodes, size):
     args, kwargs = trees.unflatten(
         structure, [x if n is None else Array(next(fresh)) for x, n in zip(leaves, nodes, strict=True)]
     )
-    state.tracked += 1
-    conversions.enter()
-    try:
+    with conversions.tracing():
         out = fn(*args, **kwargs)
-    finally:
-        conversions.leave()
-        state.tracked -= 1
     results = trees.flatten(out)[0]
     outputs = [graph.node_of(r, "vmap", "a result of fn") for r in results]
     return out, *rules.of_graph(outputs, placeholders, operands, size)

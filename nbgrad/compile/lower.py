@@ -21,7 +21,7 @@ from nbgrad.compile.single import Singles
 from nbgrad.compile.source import Stamp, Words
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
-from nbgrad.graph import Node, loops_in
+from nbgrad.graph import Node
 
 
 class Lowering(Singles):
@@ -44,7 +44,7 @@ class Lowering(Singles):
         outputs, order = _in_order(changed, outputs, order)
         self.outputs = [self._output_node(n, outputs[:k]) for k, n in enumerate(outputs)]
         order += [n for n, known in zip(self.outputs, outputs, strict=True) if n is not known]
-        self.loops = loops_in(order)
+        self.loops = graph.calls_in(order)
         self.plan = fuse(order, self.outputs, self._inside(order), partial)
         self.launches, self.buffers, self.starts, self.stamps = [], {}, {}, {}
         for k, node in enumerate(inputs):

@@ -140,15 +140,12 @@ def _length(length, slices, paths):
 
 def _traced(f, carried, x):
     """What one step returns.  Numbers in it belong to the structure of the loop."""
-    state.tracked += 1
     previous, state.static = state.static, True
-    conversions.enter()
     try:
-        made = f(carried, x)
+        with conversions.tracing():
+            made = f(carried, x)
     finally:
-        conversions.leave()
         state.static = previous
-        state.tracked -= 1
     if not isinstance(made, tuple) or len(made) != 2:
         raise ArgumentError(f"scan: f must return (state, y), got {describe(made)}")
     return made

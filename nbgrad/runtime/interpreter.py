@@ -27,7 +27,7 @@ class Interpreter:
         for node in order:
             for i in node.inputs:
                 last_use[i] = node
-        self._steps, loops, several = [], graph.loops_in(order), []
+        self._steps, loops, several = [], graph.calls_in(order), []
         kept = set(outputs) | set(inputs) | set(captured)
         for node in order:
             slot[node] = len(slot)
