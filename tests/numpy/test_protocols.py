@@ -145,7 +145,8 @@ UFUNC_CALLS = (
     lambda f, a, b, i, m: f.subtract.reduce(a, axis=1, initial=1.0),
     lambda f, a, b, i, m: f.divide.reduce(i, axis=1),
     lambda f, a, b, i, m: f.power.reduce(f.abs(a), axis=0),
-    lambda f, a, b, i, m: f.arctan2.reduce(a, axis=1),
+    # axis 0: along rows NumPy 2.4 gets arctan2 wrong on processors with AVX-512
+    lambda f, a, b, i, m: f.arctan2.reduce(a, axis=0),
     lambda f, a, b, i, m: f.hypot.reduce(a[:, :0], axis=1),
     lambda f, a, b, i, m: f.add.reduce(a[0, 0]),
     lambda f, a, b, i, m: f.add.accumulate(i, dtype="float64"),
