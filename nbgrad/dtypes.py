@@ -6,6 +6,7 @@ from nbgrad.errors import DtypeError
 
 BOOL = numpy.dtype("bool")
 INT64 = numpy.dtype("int64")
+UINT8 = numpy.dtype("uint8")
 FLOAT16 = numpy.dtype("float16")
 FLOAT32 = numpy.dtype("float32")
 FLOAT64 = numpy.dtype("float64")

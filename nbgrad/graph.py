@@ -396,11 +396,15 @@ def rebuilt(node, fresh):
     return node if same else Node(node.primitive, inputs, node.attrs, node.shape, node.dtype)
 
 
+#: Kinds of primitives with a rule of their own and several results, a node each.
+CALLS = frozenset(("ruled", "loop", "switch", "while"))
+
+
 def calls_in(order):
     """For each node of one of several results of a call, all nodes of the same call in `order`: they go together."""
     found = {}
     for node in order:
-        if node.primitive is not None and node.primitive.kind in ("ruled", "loop"):
+        if node.primitive is not None and node.primitive.kind in CALLS:
             found.setdefault((node.inputs, node.attrs[1]), []).append(node)
     return {node: call for call in found.values() for node in call}
 

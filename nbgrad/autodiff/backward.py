@@ -55,7 +55,7 @@ def sweep(outputs, seeds, inputs, *, stops=(), aggregation=ADD_N, colocate=False
                 continue
             if colocate:
                 graph.state.device = node.fact("device") or "cpu"
-            if node.primitive.kind in ("ruled", "loop"):
+            if node.primitive.kind in graph.CALLS:
                 if calls is None:
                     calls = graph.calls_in(order)
                 pulled = _by_rule(node, total, calls[node], cotangents, wanted, result, order, aggregation)

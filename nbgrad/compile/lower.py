@@ -81,7 +81,8 @@ class Lowering(Singles):
 
     def ready(self):
         """Whether all kernels are there."""
-        return all(launch.code is None or launch.code.ready() for launch in self.launches)
+        inside = (deep for launch in self.launches for deep in launch.everything())
+        return all(launch.code is None or launch.code.ready() for launch in inside)
 
     def compiled(self):
         """The `Compiled`; waits for its kernels."""
@@ -89,13 +90,17 @@ class Lowering(Singles):
 
         return Compiled(*self._result())
 
-    def _result(self):
+    def arena(self):
+        """Place what is neither input nor output in an arena; returns its bytes."""
         for at, launch in enumerate(self.launches):
             for buffer in (*launch.reads, *launch.writes):
                 buffer.first = at if buffer.first is None else buffer.first
                 buffer.last = at
         arena = {id(b): b for launch in self.launches for b in (*launch.reads, *launch.writes)}
-        size = plan_arena(arena.values())
+        return plan_arena(arena.values())
+
+    def _result(self):
+        size = self.arena()
         return (*self.facts, [n.fact("value") for n in self.captured], self.launches, size)
 
     # ------------------------------------------------------------ what depends on the target

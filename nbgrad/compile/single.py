@@ -6,9 +6,8 @@ from nbgrad import graph, shapes
 from nbgrad.compile import native
 from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.launch import CHUNK, Launch
-from nbgrad.compile.loops import LoopKernel
-from nbgrad.compile.scalars import TooMuch
 from nbgrad.compile.source import Words, Writer
+from nbgrad.compile.stepped import Stepped
 from nbgrad.compile.storage import Buffer, View, contiguous
 
 #: Products from sums of this length on, of matrices smaller than this, are taken in so many parts.
@@ -28,7 +27,7 @@ LONG_SUM = '''def kernel(args, start, stop):
 '''
 
 
-class Singles:
+class Singles(Stepped):
     """The part of `nbgrad.compile.lower.Lowering` that is about such nodes."""
 
     _assembly: type = Assembly
@@ -70,26 +69,6 @@ class Singles:
         if len(node.shape) > 1:  # equations of matrices
             launch.cost = max(shapes.size(x.shape[-2:]) for x in node.inputs) * node.shape[-2]
         self.launches.append(launch)
-
-    def _loop(self, node):
-        """All results of a loop in one launch: a kernel, or steps by NumPy."""
-        call = self.loops[node]
-        if node is not call[0]:
-            return
-        wanted = [dict(n.attrs)["index"] for n in call]
-        rule = dict(node.attrs)["rule"]
-        try:
-            kernel = LoopKernel(rule, wanted)
-        except TooMuch:
-            self._host(node, call, rule.of_values, {"wanted": wanted})
-            return
-        views, outs = [self._contiguous(x) for x in node.inputs], [self._whole(n) for n in call]
-        launch, w, _ = self._calling(node, views, outs, (rule.length,))
-        names = {}
-        kernel.write(w, launch.words, names)
-        launch.source = w.text()
-        launch.code = self._code(launch.source, names)
-        self._add(launch, views, outs, 1, 1, rule.length * kernel.cost)
 
     def _contiguous(self, x, shape=None):
         """Contiguous memory with the value of an input, broadcast to a shape; copied or filled if need be."""

@@ -1,7 +1,10 @@
 """Body: what one step of a loop does, as a graph that reads nothing from outside."""
 
-from nbgrad import graph
+from nbgrad import conversions, graph, trees
+from nbgrad.array import Array
 from nbgrad.autodiff import ruled
+from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
+from nbgrad.graph import Node, state
 
 
 class Body:
@@ -62,3 +65,68 @@ def reached(outputs, inputs):
     """Those of `inputs` that `outputs` depend on."""
     given = set(inputs)
     return given.intersection(graph.topological(outputs, stop=given.__contains__))
+
+
+# ---------------------------------------------------------------- functions of users as bodies
+
+
+def placeholder(call, shape, dtype, like):
+    """A node without a value, for a function to be traced on."""
+    made = Node(None, (), (), shape, dtype, None, True, like.site)
+    made.note(transform=call, device=like.fact("device"))
+    return made
+
+
+def leaves_of(call, what, tree):
+    """(nodes, paths, structure) of an argument."""
+    paths, leaves, structure = trees.flatten_with_paths(tree, what)
+    return [graph.node_of(a, call, p) for a, p in zip(leaves, paths, strict=True)], paths, structure
+
+
+def nested(structure, nodes):
+    """Arrays of nodes, as a nest."""
+    return trees.unflatten(structure, [Array(n) for n in nodes])
+
+
+def traced(f, *arguments):
+    """What a function returns of Arrays without values.  Numbers in it belong to the structure of the graph."""
+    previous, state.static = state.static, True
+    try:
+        with conversions.tracing():
+            return f(*arguments)
+    finally:
+        state.static = previous
+
+
+def closed(groups, own, start):
+    """(constants, bodies): each group of outputs as a body of constants and of the placeholders `own`.
+
+    Constants are what the outputs depend on besides; `start` is a serial before all that was traced.
+    """
+    outputs = [n for group in groups for n in group]
+    constants = lifted(outputs, own, start)
+    inner = [placeholder("constant", n.shape, n.dtype, n) for n in constants]
+    fresh = dict(zip(constants, inner, strict=True))
+    return constants, [Body([*inner, *own], ruled.copied(group, fresh)) for group in groups]
+
+
+def same_avals(call, made, structure, wanted, paths, names, hint="they must be equal"):
+    """The nodes of a result, which must be like `wanted` in structure, shape and dtype.
+
+    `names` says what the results are called, theirs and the one that is looked at.
+    """
+    leaves, found = trees.flatten(made)
+    if found != structure:
+        raise ArgumentError(
+            f"{call}: {names[1]} must be a nest like {names[0]}\n    {names[0]}: {structure}\n    {names[1]}: {found}"
+        )
+    nodes = [graph.node_of(a, call, f"{names[1]} {p}") for a, p in zip(leaves, paths, strict=True)]
+    for node, first, path in zip(nodes, wanted, paths, strict=True):
+        for what, error in (("shape", ShapeError), ("dtype", DtypeError)):
+            old, new = getattr(first, what), getattr(node, what)
+            if old != new:
+                raise error(
+                    f"{call}: {path} has {what} {old} in {names[0]} and {new} in {names[1]}; {hint}\n"
+                    f"    {describe(first, names[0])}\n    {describe(node, names[1])}"
+                )
+    return nodes

@@ -62,7 +62,7 @@ class Loop(ruled.Rule):
         inputs, first = list(inputs), self.constants + self.states
         return inputs[: self.constants], inputs[self.constants : first], inputs[first:]
 
-    def of_values(self, *values, wanted):
+    def by_steps(self, *values, wanted):
         """The results in `wanted`, by NumPy."""
         constants, state, slices = self.parted(values)
         stacks = {i: numpy.empty(*self.aval(i)) for i in wanted if i >= self.states}
@@ -163,7 +163,7 @@ class Loop(ruled.Rule):
         return made, outer, before, found[self.states :]
 
 
-@structural("loop", reference=lambda *xs, index, rule: rule.of_values(*xs, wanted=[index])[0])
+@structural("loop", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0])
 def loop(*xs, index, rule):
     """A result of a loop: see `Loop`."""
     return rule.aval(index)

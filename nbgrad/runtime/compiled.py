@@ -12,6 +12,7 @@ from nbgrad import shapes
 from nbgrad.config import config
 from nbgrad.runtime import blas, driver, pool, threads
 from nbgrad.runtime.driver import PATCH_WORDS, PLAN_WORDS
+from nbgrad.runtime.steps import SETTING_WORDS
 from nbgrad.statistics import COUNTERS, LAUNCHES
 
 #: Arenas up to this many bytes stay with their program; larger ones go back to the pool after a run.
@@ -168,11 +169,12 @@ class Compiled:
         for launch in self.launches:
             if launch.host:
                 continue
-            starts[launch] = len(words)
-            for v in launch.words.values:
-                words.append(bits(*v) if isinstance(v, tuple) else v)
-            for index, view, _ in launch.words.addresses:
-                spots.append((starts[launch] + index, view))
+            for deep in launch.everything():
+                starts[deep] = len(words)
+                for v in deep.words.values:
+                    words.append(bits(*v) if isinstance(v, tuple) else v)
+                for index, view, _ in deep.words.addresses:
+                    spots.append((starts[deep] + index, view))
         self._words = numpy.array(words or [0], numpy.int64)
         base = self._words.ctypes.data
         for index, view in spots:
@@ -185,6 +187,9 @@ class Compiled:
             else:
                 k = buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)
                 patches += [k, base + 8 * index, offset]
+        for launch, at in starts.items():
+            for part in launch.parts:
+                self._words[at + part.slot] = self._part(part, base + 8 * at, base, starts)
         self._arena_words = numpy.array(arena_words, numpy.int64)
         self._arena_offsets = numpy.array(arena_offsets, numpy.int64)
         self._base, self._host_views = None, {}
@@ -207,6 +212,19 @@ class Compiled:
         if run or not segments:
             segments.append(self._segment(run, None, base, starts, arrays, patches, first=not segments))
         return segments
+
+    def _part(self, part, around, base, starts):
+        """The address of the table of launches that run inside of one whose words are at `around`."""
+        launches, once, each = [], [], []
+        for launch in part.launches:
+            launches += [launch.code.address, base + 8 * starts[launch], launch.total, launch.grain]
+        for s in part.settings:
+            word, cell, counter = base + 8 * (starts[s.launch] + s.word), around + 8 * s.cell, around + 8 * s.counter
+            (each if s.stride else once).extend((word, cell, counter, s.offset, s.stride))
+        tables = [self._kept(numpy.array(t or [0], numpy.int64)) for t in (launches, once, each)]
+        counts = len(part.launches), len(once) // SETTING_WORDS, len(each) // SETTING_WORDS
+        table = [n for count, t in zip(counts, tables, strict=True) for n in (count, t.ctypes.data)]
+        return self._kept(numpy.array(table, numpy.int64)).ctypes.data
 
     def _segment(self, run, host, base, starts, arrays, patches, first):
         plan = self._kept(numpy.zeros(PLAN_WORDS, numpy.int64))

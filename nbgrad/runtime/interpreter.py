@@ -44,7 +44,7 @@ class Interpreter:
                 reference, attrs, out = node.primitive.reference, dict(node.attrs), slot[node]
             elif node is call[0]:
                 attrs = {"wanted": [dict(n.attrs)["index"] for n in call]}
-                reference, out = dict(node.attrs)["rule"].of_values, [None] * len(call)
+                reference, out = dict(node.attrs)["rule"].by_steps, [None] * len(call)
                 several.append((out, call))
             else:
                 reference, attrs, out = None, {}, slot[node]

@@ -93,7 +93,8 @@ def test_operations_of_small_arrays(dtype):
         ng.config.jit = jit
         for a, b in zip(ng.jit(ng.grad(by_scan, (0, 1)))(x0, ys), expected, strict=True):
             assert a.dtype == dtype
-            numpy.testing.assert_allclose(a, b, rtol=1e-10 if dtype == "float64" else 2e-5)
+            close = {"float64": (1e-10, 1e-14), "float32": (2e-5, 1e-7)}[dtype]
+            numpy.testing.assert_allclose(a, b, *close)
 
 
 @pytest.mark.parametrize("jit", [0, 2])

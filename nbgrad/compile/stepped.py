@@ -1,0 +1,183 @@
+"""Stepped: launches that run the launches of graphs inside of them, for loops and choices of any size."""
+
+import dataclasses
+
+from nbgrad import graph, shapes
+from nbgrad.compile import native
+from nbgrad.compile.launch import Launch
+from nbgrad.compile.memory import ALIGNMENT, plan_arena
+from nbgrad.compile.loops import LoopKernel
+from nbgrad.compile.scalars import TooMuch
+from nbgrad.compile.simplify import simplify
+from nbgrad.compile.source import Words
+from nbgrad.compile.storage import Buffer, View, contiguous
+from nbgrad.dtypes import UINT8
+from nbgrad.runtime import steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A word of a launch inside: an address in a cell, and bytes that are counted by one of the words around it."""
+
+    launch: Launch
+    word: int
+    cell: int
+    counter: int
+    offset: int
+    stride: int
+
+
+@dataclasses.dataclass
+class Part:
+    """Launches inside of another one; `slot` is the word that will hold the address of their table."""
+
+    slot: int
+    launches: list
+    settings: list
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an input or output of a graph inside is: a cell, and how the address moves with a counter."""
+
+    cell: int
+    counter: int = 0
+    offset: int = 0
+    stride: int = 0
+
+
+class Stepping:
+    """A launch that runs others, while it is put together.
+
+    Parameters
+    ----------
+    lowering : nbgrad.compile.lower.Lowering
+        Of the graph around.
+    name : str
+    text : callable
+        One of `nbgrad.runtime.steps`.
+    header : list of int
+        The words before the cells.
+    """
+
+    def __init__(self, lowering, name, text, header):
+        self.lowering, self.launch = lowering, Launch(name)
+        self.launch.words, self.launch.code = Words(), native.function(text, 3)
+        self.launch.source = f"# steps of launches\n{name}"
+        for word in header:
+            self.launch.words.add(word)
+        self.cost = 0
+
+    def cell(self, view, written):
+        """The index of a cell with the address of a view."""
+        (self.launch.writes if written else self.launch.reads).append(view.origin)
+        return self.launch.words.address(view, "store" if written else "load")
+
+    def rows(self, dtype, size):
+        """(buffer, elements from one row to the next): memory for two values, a state and the next one."""
+        unit = max(ALIGNMENT // dtype.itemsize, 1)
+        row = -(-size // unit) * unit
+        return Buffer("arena", dtype, 2 * row), row
+
+    def part(self, slot, inner, input_places, output_places):
+        """Let the launches of a lowered graph be a part, with the inputs and outputs at these places."""
+        scratch = Buffer("arena", UINT8, inner.arena())
+        settings = []
+        for launch in inner.launches:
+            for deep in launch.everything():
+                addresses = []
+                for index, view, role in deep.words.addresses:
+                    buffer, at = view.origin, view.offset * view.origin.dtype.itemsize
+                    if buffer.kind == "arena":
+                        addresses.append((index, View(scratch, buffer.offset + at, (), ()), role))
+                        continue
+                    place = (input_places if buffer.kind == "input" else output_places)[buffer.index]
+                    settings.append(Setting(deep, index, place.cell, place.counter, place.offset + at, place.stride))
+                deep.words.addresses = addresses
+            self.cost += launch.cost
+        if scratch.size:
+            self.launch.writes.append(scratch)
+        self.launch.parts.append(Part(slot, inner.launches, settings))
+
+    def add(self, steps):
+        """Append the launch."""
+        launch = self.launch
+        launch.total, launch.grain, launch.cost = 1, 1, steps * max(self.cost, 1)
+        self.lowering.launches.append(launch)
+
+
+def lowered(lowering, inputs, outputs):
+    """A graph that is to run inside of another one, lowered as that one is.
+
+    Raises
+    ------
+    TooMuch
+        Some of it is left to NumPy.
+    """
+    inner = type(lowering)(*simplify(inputs, outputs))
+    if inner.captured or any(launch.host for launch in inner.launches):
+        raise TooMuch
+    return inner
+
+
+class Stepped:
+    """The part of `nbgrad.compile.lower.Lowering` that is about loops and choices."""
+
+    def _loop(self, node):
+        """All results of a loop in one launch: a kernel of its own, launches for each step, or steps by NumPy."""
+        call = self.loops[node]
+        if node is not call[0]:
+            return
+        rule, wanted = dict(node.attrs)["rule"], [dict(n.attrs)["index"] for n in call]
+        for way in (self._loop_of_numbers, self._loop_of_launches):
+            try:
+                way(node, call, rule, wanted)
+                return
+            except TooMuch:
+                continue
+        self._host(node, call, rule.by_steps, {"wanted": wanted})
+
+    def _loop_of_numbers(self, node, call, rule, wanted):
+        kernel = LoopKernel(rule, wanted)
+        views, outs = [self._contiguous(x) for x in node.inputs], [self._whole(n) for n in call]
+        launch, w, _ = self._calling(node, views, outs, (rule.length,))
+        names = {}
+        kernel.write(w, launch.words, names)
+        launch.source = w.text()
+        launch.code = self._code(launch.source, names)
+        self._add(launch, views, outs, 1, 1, rule.length * kernel.cost)
+
+    def _loop_of_launches(self, node, call, rule, wanted):
+        before = rule.states + rule.results
+        stacked = [i for i in wanted if i >= rule.states]
+        outputs = rule.body.outputs[: rule.states] + [
+            rule.body.outputs[i] if i < before else rule.body.inputs[rule.constants + i - before] for i in stacked
+        ]
+        inner = lowered(self, rule.body.inputs, outputs)
+        stepping = Stepping(self, "loop", steps.run_loop, [0, rule.length, int(rule.reverse), 0, 0])
+        into, rows = [], []
+        for k, x in enumerate(node.inputs):
+            if rule.constants <= k < rule.constants + rule.states:
+                buffer, row = stepping.rows(x.dtype, shapes.size(x.shape))
+                rows.append((buffer, row))
+                cell = stepping.cell(contiguous(buffer, (buffer.size,)), written=True)
+                into.append(Place(cell, steps.PARITY, 0, row * x.dtype.itemsize))
+            else:
+                cell = stepping.cell(self._contiguous(x), written=False)
+                step = x.dtype.itemsize * shapes.size(x.shape[1:]) if k >= rule.constants else 0
+                into.append(Place(cell, steps.SLICE, 0, step))
+        out = [dataclasses.replace(p, offset=p.stride, stride=-p.stride) for p in rule.parted(into)[1]]
+        made = {i: n for i, n in zip(wanted, call, strict=True)}
+        for i in stacked:
+            n = made[i]
+            cell = stepping.cell(self._whole(n), written=True)
+            out.append(Place(cell, steps.SLICE, 0, n.dtype.itemsize * shapes.size(n.shape[1:])))
+        stepping.part(0, inner, into, out)
+        for x, (buffer, _) in zip(rule.parted(node.inputs)[1], rows, strict=True):
+            self._put(x, contiguous(buffer, x.shape), "loop")
+        stepping.add(rule.length)
+        for i in wanted:
+            if i < rule.states:
+                (buffer, row), n = rows[i], made[i]
+                last = View(buffer, row * (rule.length % 2), n.shape, shapes.contiguous_strides(n.shape))
+                self._copy(n, last, self._whole(n), "loop")
