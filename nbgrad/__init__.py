@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from nbgrad.autodiff.implicit import implicit_fixed_point, implicit_root
     from nbgrad.batching.vmap import vmap
     from nbgrad.control.associative import associative_scan
+    from nbgrad.control.branches import cond, switch
     from nbgrad.control.scan import fori_loop, scan
+    from nbgrad.control.unbounded import while_loop
     from nbgrad.numpy import (
         arange,
         empty,
@@ -79,6 +81,7 @@ _LATER = {
     "associative_scan": "nbgrad.control.associative",
     "checkpoint": "nbgrad.autodiff.checkpoint",
     "checkpoint_policies": "nbgrad.autodiff.checkpoint",
+    "cond": "nbgrad.control.branches",
     "custom_jvp": "nbgrad.autodiff.custom",
     "custom_vjp": "nbgrad.autodiff.custom",
     "fori_loop": "nbgrad.control.scan",
@@ -91,7 +94,9 @@ _LATER = {
     "scan": "nbgrad.control.scan",
     "sparse_hessian": "nbgrad.sparse.transforms",
     "sparse_jacobian": "nbgrad.sparse.transforms",
+    "switch": "nbgrad.control.branches",
     "vmap": "nbgrad.batching.vmap",
+    "while_loop": "nbgrad.control.unbounded",
 }
 
 __all__ = [
@@ -123,6 +128,7 @@ __all__ = [
     "associative_scan",
     "checkpoint",
     "checkpoint_policies",
+    "cond",
     "config",
     "custom_jvp",
     "custom_vjp",
@@ -155,10 +161,12 @@ __all__ = [
     "sparse_jacobian",
     "stats",
     "stop_gradient",
+    "switch",
     "value_and_grad",
     "vjp",
     "vmap",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ class Stepping:
         The words before the cells.
     """
 
-    def __init__(self, lowering, name, text, header):
+    def __init__(self, lowering, name, text, header=()):
         self.lowering, self.launch = lowering, Launch(name)
         self.launch.words, self.launch.code = Words(), native.function(text, 3)
         self.launch.source = f"# steps of launches\n{name}"
@@ -174,10 +174,32 @@ class Stepped:
             out.append(Place(cell, steps.SLICE, 0, n.dtype.itemsize * shapes.size(n.shape[1:])))
         stepping.part(0, inner, into, out)
         for x, (buffer, _) in zip(rule.parted(node.inputs)[1], rows, strict=True):
-            self._put(x, contiguous(buffer, x.shape), "loop")
+            self._put(x, contiguous(buffer, x.shape), "state")
         stepping.add(rule.length)
         for i in wanted:
             if i < rule.states:
                 (buffer, row), n = rows[i], made[i]
                 last = View(buffer, row * (rule.length % 2), n.shape, shapes.contiguous_strides(n.shape))
-                self._copy(n, last, self._whole(n), "loop")
+                self._copy(n, last, self._whole(n), "state")
+
+    def _switch(self, node):
+        """All results of a choice in one launch, which runs the launches of the branch that is chosen."""
+        call = self.loops[node]
+        if node is not call[0]:
+            return
+        rule, wanted = dict(node.attrs)["rule"], [dict(n.attrs)["index"] for n in call]
+        try:
+            inner = [lowered(self, b.inputs, [b.outputs[i] for i in wanted]) for b in rule.branches]
+        except TooMuch:
+            self._host(node, call, rule.by_steps, {"wanted": wanted})
+            return
+        stepping = Stepping(self, "switch", steps.run_switch)
+        number, *operands = node.inputs
+        stepping.cell(self._contiguous(number), written=False)
+        stepping.launch.words.add(len(inner))
+        slots = [stepping.launch.words.add(0) for _ in inner]
+        into = [Place(stepping.cell(self._contiguous(x), written=False)) for x in operands]
+        out = [Place(stepping.cell(self._whole(n), written=True)) for n in call]
+        for slot, branch in zip(slots, inner, strict=True):
+            stepping.part(slot, branch, into, out)
+        stepping.add(1)

@@ -18,10 +18,11 @@ class Body:
         Which depend on the placeholders and on constants, and on no other leaf.
     """
 
-    __slots__ = ("_hash", "_interpreter", "_key", "inputs", "outputs")
+    __slots__ = ("_hash", "_interpreter", "_key", "_of_numbers", "inputs", "outputs")
 
     def __init__(self, inputs, outputs):
         self.inputs, self.outputs, self._interpreter = list(inputs), list(outputs), None
+        self._of_numbers = None
         structure, leaves = graph.signature(outputs)
         places = {n: k for k, n in enumerate(inputs)}
         order = tuple(places[n] for n in leaves)
@@ -46,6 +47,20 @@ class Body:
 
             self._interpreter = Interpreter(*simplify(self.inputs, self.outputs))
         return self._interpreter
+
+
+    def is_of_numbers(self, rule):
+        """Whether a loop with this body can be a kernel that works on numbers in registers."""
+        if self._of_numbers is None:
+            from nbgrad.compile.loops import LoopKernel
+            from nbgrad.compile.scalars import TooMuch
+
+            try:
+                LoopKernel(rule, [])
+                self._of_numbers = True
+            except TooMuch:
+                self._of_numbers = False
+        return self._of_numbers
 
 
 def lifted(outputs, inputs, start=0):
@@ -110,23 +125,27 @@ def closed(groups, own, start):
     return constants, [Body([*inner, *own], ruled.copied(group, fresh)) for group in groups]
 
 
-def same_avals(call, made, structure, wanted, paths, names, hint="they must be equal"):
+#: What the state is called before and after a step.
+STEP = "the state", "the state after a step"
+
+
+def same_avals(call, made, structure, wanted, paths, names, hint):
     """The nodes of a result, which must be like `wanted` in structure, shape and dtype.
 
-    `names` says what the results are called, theirs and the one that is looked at.
+    `names` says what is compared with what; `hint` what to do.
     """
     leaves, found = trees.flatten(made)
     if found != structure:
         raise ArgumentError(
             f"{call}: {names[1]} must be a nest like {names[0]}\n    {names[0]}: {structure}\n    {names[1]}: {found}"
         )
-    nodes = [graph.node_of(a, call, f"{names[1]} {p}") for a, p in zip(leaves, paths, strict=True)]
+    nodes = [graph.node_of(a, call, f"{p} of {names[1]}") for a, p in zip(leaves, paths, strict=True)]
     for node, first, path in zip(nodes, wanted, paths, strict=True):
-        for what, error in (("shape", ShapeError), ("dtype", DtypeError)):
+        for what, error, end in (("shape", ShapeError, ""), ("dtype", DtypeError, "; cast one of them")):
             old, new = getattr(first, what), getattr(node, what)
             if old != new:
                 raise error(
-                    f"{call}: {path} has {what} {old} in {names[0]} and {new} in {names[1]}; {hint}\n"
+                    f"{call}: {path} has {what} {old} in {names[0]} and {new} in {names[1]}; {hint}{end}\n"
                     f"    {describe(first, names[0])}\n    {describe(node, names[1])}"
                 )
     return nodes

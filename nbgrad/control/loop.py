@@ -12,7 +12,7 @@ import numpy
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
-from nbgrad.control.body import Body, lifted, reached
+from nbgrad.control.body import Body, lifted, placeholder, reached
 from nbgrad.graph import Node
 from nbgrad.primitive import structural
 
@@ -43,6 +43,16 @@ class Loop(ruled.Rule):
     def results(self):
         """How many stacked results there are."""
         return len(self.body.outputs) - self.states
+
+    @property
+    def count(self):
+        """How many results there are in all."""
+        return 2 * self.states + self.results
+
+    @property
+    def small(self):
+        """Whether it is a kernel that holds the state in registers."""
+        return self.body.is_of_numbers(self)
 
     def aval(self, index):
         """Shape and dtype of result number `index`."""
@@ -173,11 +183,24 @@ def loop(*xs, index, rule):
 def loop_batched(size, mapped, *xs, index, rule):
     from nbgrad.batching.rules import everywhere
 
+    if rule.small:
+        return one_by_one(size, mapped, xs, rule, index)
     made, inputs, many = _stacked(size, mapped, tuple(x._node for x in xs), rule)
     node = made.output(inputs, index)
     if not many[index]:
         return Array(everywhere(node, size))
     return Array(node if index < rule.states else _swapped(node))
+
+
+def one_by_one(size, mapped, xs, rule, index):
+    """A result of a call, of stacked operands: a loop over the examples, each of which goes its own way."""
+    nodes = [x._node for x in xs]
+    one = [placeholder("vmap", n.shape[1:] if m else n.shape, n.dtype, n) for n, m in zip(nodes, mapped, strict=True)]
+    order = sorted(range(len(nodes)), key=lambda k: mapped[k])
+    body = Body([one[k] for k in order], [rule.output(one, i) for i in range(rule.count)])
+    many = sum(mapped)
+    over = Loop(body, len(nodes) - many, 0, many, size, False)
+    return Array(over.output([nodes[k] for k in order], index))
 
 
 _last = None

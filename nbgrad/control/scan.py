@@ -2,12 +2,11 @@
 
 import operator
 
-from nbgrad import conversions, graph, trees
+from nbgrad import graph, trees
 from nbgrad.array import Array
-from nbgrad.control.body import Body, lifted
+from nbgrad.control.body import STEP, closed, leaves_of, nested, placeholder, same_avals, traced
 from nbgrad.control.loop import Loop
-from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
-from nbgrad.graph import Node, state
+from nbgrad.errors import ArgumentError, ShapeError, describe
 
 
 def scan(f, init, xs=None, length=None, reverse=False):
@@ -58,25 +57,20 @@ def scan(f, init, xs=None, length=None, reverse=False):
     """
     if not callable(f):
         raise ArgumentError(f"scan: f must be callable, got {describe(f)}")
-    paths, leaves, structure = trees.flatten_with_paths(init, "init")
-    initial = [graph.node_of(a, "scan", f"the state {p}") for a, p in zip(leaves, paths, strict=True)]
-    x_paths, x_leaves, x_structure = ([], [], None) if xs is None else trees.flatten_with_paths(xs, "xs")
-    slices = [graph.node_of(a, "scan", f"the slices {p}") for a, p in zip(x_leaves, x_paths, strict=True)]
+    initial, paths, structure = leaves_of("scan", "init", init)
+    slices, x_paths, x_structure = ([], [], None) if xs is None else leaves_of("scan", "xs", xs)
     count = _length(length, slices, x_paths)
     start = next(graph.serials)
-    before = [_placeholder(n.shape, n.dtype, n) for n in initial]
-    read = [_placeholder(n.shape[1:], n.dtype, n) for n in slices]
-    x = None if xs is None else trees.unflatten(x_structure, [Array(n) for n in read])
-    made, y = _traced(f, trees.unflatten(structure, [Array(n) for n in before]), x)
-    after = _next_state("scan", made, structure, initial, paths)
+    before = [placeholder("scan", n.shape, n.dtype, n) for n in initial]
+    read = [placeholder("scan", n.shape[1:], n.dtype, n) for n in slices]
+    made = traced(f, nested(structure, before), None if xs is None else nested(x_structure, read))
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise ArgumentError(f"scan: f must return (state, y), got {describe(made)}")
+    made, y = made
+    after = same_avals("scan", made, structure, initial, paths, STEP, "they must be equal")
     results, y_structure = ([], None) if y is None else trees.flatten(y)
-    results = [graph.node_of(r, "scan", "a result of a step") for r in results]
-    outputs = [*after, *results]
-    constants = lifted(outputs, [*before, *read], start)
-    inner = [_placeholder(n.shape, n.dtype, n) for n in constants]
-    from nbgrad.autodiff.ruled import copied
-
-    body = Body([*inner, *before, *read], copied(outputs, dict(zip(constants, inner, strict=True))))
+    outputs = [*after, *(graph.node_of(r, "scan", "a result of a step") for r in results)]
+    constants, (body,) = closed([outputs], [*before, *read], start)
     loop = Loop(body, len(constants), len(initial), len(slices), count, bool(reverse))
     nodes = [Array(loop.output([*constants, *initial, *slices], i)) for i in range(len(outputs))]
     final = trees.unflatten(structure, nodes[: len(after)])
@@ -116,12 +110,6 @@ def fori_loop(lower, upper, body, init):
     return scan(lambda s, i: (body(i, s), None), init, numpy.arange(lower, max(upper, lower)))[0]
 
 
-def _placeholder(shape, dtype, like):
-    made = Node(None, (), (), shape, dtype, None, True, like.site)
-    made.note(transform="scan", device=like.fact("device"))
-    return made
-
-
 def _length(length, slices, paths):
     counts = {}
     for node, path in zip(slices, paths, strict=True):
@@ -136,38 +124,3 @@ def _length(length, slices, paths):
         listed = "".join(f"\n    {k}: {n}" for k, n in counts.items())
         raise ShapeError(f"scan: slices have different lengths{listed}")
     return next(iter(counts.values()))
-
-
-def _traced(f, carried, x):
-    """What one step returns.  Numbers in it belong to the structure of the loop."""
-    previous, state.static = state.static, True
-    try:
-        with conversions.tracing():
-            made = f(carried, x)
-    finally:
-        state.static = previous
-    if not isinstance(made, tuple) or len(made) != 2:
-        raise ArgumentError(f"scan: f must return (state, y), got {describe(made)}")
-    return made
-
-
-def _next_state(call, made, structure, initial, paths):
-    """The nodes of the next state, which must be like those of the first."""
-    leaves, found = trees.flatten(made)
-    if found != structure:
-        raise ArgumentError(
-            f"{call}: f must return a state like the one that it gets\n    in: {structure}\n    out: {found}"
-        )
-    nodes = [graph.node_of(a, call, f"the next state {p}") for a, p in zip(leaves, paths, strict=True)]
-    for node, first, path in zip(nodes, initial, paths, strict=True):
-        if node.shape != first.shape:
-            raise ShapeError(
-                f"{call}: the state {path} has shape {first.shape} and after a step {node.shape}; they must be equal\n"
-                f"    {describe(first, 'before')}\n    {describe(node, 'after')}"
-            )
-        if node.dtype != first.dtype:
-            raise DtypeError(
-                f"{call}: the state {path} has dtype {first.dtype} and after a step {node.dtype}; cast one of them\n"
-                f"    {describe(first, 'before')}\n    {describe(node, 'after')}"
-            )
-    return nodes

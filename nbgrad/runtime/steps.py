@@ -10,15 +10,14 @@ part     0 launches, 1 -> launches table, 2 words set once, 3 -> their table, 4 
 launch   0 code, 1 -> words, 2 extent, 3 grain
 setting  0 -> word, 1 -> cell, 2 -> counter, 3 bytes, 4 bytes for each count
 loop     0 -> part, 1 steps, 2 whether from the last slice to the first, 3 the slice, 4 the step modulo 2
-switch   0 -> address of the number, 1 branches, 2 -> parts
+switch   0 -> the number, 1 branches, from 2 on: -> a part for each
 """
 
 from nbgrad.runtime.intrinsics import read, run_kernel, write
 
 PART_WORDS, LAUNCH_WORDS, SETTING_WORDS = 6, 4, 5
-#: Counters of a loop, by their index in its words; and the first cell.
-SLICE, PARITY, LOOP_CELLS = 3, 4, 5
-SWITCH_CELLS = 3
+#: Counters of a loop, by their index in its words.
+SLICE, PARITY = 3, 4
 
 
 def set_words(count, table):

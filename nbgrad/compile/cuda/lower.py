@@ -124,6 +124,8 @@ class CudaLowering(Lowering):
     def _loop(self, node):
         self._host(node)
 
+    _switch = _loop
+
     def _numba_kernel(self, node):
         """A launch of a kernel that was written for Numba; a layout of None leaves it to the host."""
         from nbgrad.compile.cuda import by_numba
