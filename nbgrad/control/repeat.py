@@ -1,0 +1,267 @@
+"""while: a primitive of steps that go on for as long as a condition holds, with its rule.
+
+Nobody knows beforehand how many steps there are, so what a backward pass needs of them is no array of the graph.  The
+pullback is an operation that repeats the loop, keeps the states, and goes back over them; its own pullback goes over
+all of that once more.  So what there is is a row of sweeps over the steps of one loop: the first, which ends by the
+condition, and others, forwards or backwards, which read the states that earlier ones had at the same step.
+"""
+
+import dataclasses
+
+import numpy
+
+from nbgrad import dtypes, graph
+from nbgrad.array import Array
+from nbgrad.autodiff import backward, ruled
+from nbgrad.control.body import Body, lifted, placeholder, reached
+from nbgrad.primitive import structural
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """One way over the steps.
+
+    Attributes
+    ----------
+    body : Body
+        Of constants, of what is read, and of its state; its outputs are the next state and what the step leaves.
+    states : int
+        How many parts its state has.
+    reads : tuple of (int, int)
+        Of which earlier sweep which part: of the state before the step, and behind these, what the step left.
+    back : bool
+        From the last step to the first.
+    """
+
+    body: Body
+    states: int
+    reads: tuple
+    back: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeat(ruled.Rule):
+    """Sweeps over the steps of a loop that ends by a condition.
+
+    Inputs are constants and the initial states of all sweeps; results the final states, and the number of steps.
+
+    Attributes
+    ----------
+    condition : Body
+        Of constants and the state of the first sweep.
+    sweeps : tuple of Sweep
+    constants : int
+    """
+
+    condition: Body
+    sweeps: tuple
+    constants: int
+
+    @property
+    def count(self):
+        """How many results there are."""
+        return sum(s.states for s in self.sweeps) + 1
+
+    def starts(self):
+        """The index of the first state of each sweep, among all states."""
+        found, at = [], 0
+        for sweep in self.sweeps:
+            found.append(at)
+            at += sweep.states
+        return found
+
+    def aval(self, index):
+        """Shape and dtype of result number `index`."""
+        for sweep in self.sweeps:
+            if index < sweep.states:
+                n = sweep.body.outputs[index]
+                return n.shape, n.dtype
+            index -= sweep.states
+        return (), dtypes.INT64
+
+    def output(self, inputs, index):
+        """The node of a result."""
+        return graph.structural(while_, tuple(inputs), {"index": index, "rule": self})
+
+    def parted(self, inputs):
+        """(constants, a list of initial states for each sweep)."""
+        inputs, at = list(inputs), self.constants
+        constants, states = inputs[:at], []
+        for sweep in self.sweeps:
+            states.append(inputs[at : at + sweep.states])
+            at += sweep.states
+        return constants, states
+
+    def kept(self):
+        """For each sweep, the parts that later ones read, in order."""
+        read = {pair for sweep in self.sweeps for pair in sweep.reads}
+        return [sorted(part for at, part in read if at == k) for k in range(len(self.sweeps))]
+
+    def by_steps(self, *values, wanted):
+        """The results in `wanted`, by NumPy."""
+        constants, states = self.parted(values)
+        condition, kept, history, steps, final = self.condition.interpreter(), self.kept(), [], 0, []
+        for k, (sweep, state) in enumerate(zip(self.sweeps, states, strict=True)):
+            step, rows = sweep.body.interpreter(), {}
+
+            def once(t, sweep=sweep, step=step, rows=rows, keep=bool(kept[k])):
+                read = [history[at][t][part] for at, part in sweep.reads]
+                made = step.run([*constants, *read, *state])  # noqa: B023 - called in this round only
+                if keep:
+                    rows[t] = [*state, *made[sweep.states :]]  # noqa: B023
+                return made[: sweep.states]
+
+            if k == 0:
+                while condition.run([*constants, *state])[0]:
+                    state = once(steps)
+                    steps += 1
+            else:
+                for t in reversed(range(steps)) if sweep.back else range(steps):
+                    state = once(t)
+            history.append(rows)
+            final += state
+        final.append(numpy.int64(steps))
+        return [numpy.array(final[i]) for i in wanted]
+
+    # ------------------------------------------------------------ derivatives
+
+    def pull(self, cotangents, inputs, needed):
+        """See `Rule`: the same sweeps, and behind them, the other way round, one that pulls back through each."""
+        constants, initial = self.parted(inputs)
+        useful = self._useful(constants, initial, needed)
+        drafts, starts = [_Draft.of(self, k) for k in range(len(self.sweeps))], self.starts()
+        adjoints, answers = {}, [[] for _ in inputs]
+        for k in reversed(range(len(drafts))):
+            seeds = [cotangents.get(starts[k] + s) for s in range(drafts[k].count)]
+            if not useful[k] or not (any(s is not None for s in seeds) or drafts[k].pulled_by(adjoints)):
+                continue
+            adjoints[k] = drafts[k].adjoint(drafts, adjoints, useful, seeds, [c in needed for c in constants])
+        rule, constant, places = _assembled(self, drafts, adjoints)
+        operands = [*constants, *constant]
+        for k, draft in places:
+            operands += initial[k] if draft is drafts[k] else draft.initial
+        starts = dict(zip([id(d) for _, d in places], rule.starts(), strict=True))
+        first = self.constants
+        for k, draft in adjoints.items():
+            result = lambda i, at=starts[id(draft)]: Array(rule.output(operands, at + i))  # noqa: E731
+            for i, s in enumerate(draft.of_states):
+                answers[first + self.starts()[k] + s].append(result(i))
+            for i, c in enumerate(draft.of_constants, len(draft.of_states)):
+                answers[c].append(result(i))
+        return [a or None for a in answers]
+
+    def _useful(self, constants, initial, needed):
+        """Whether it is of use to pull back through each sweep: it depends on something that is differentiated by."""
+        found = []
+        for sweep, states in zip(self.sweeps, initial, strict=True):
+            inputs = sweep.body.inputs
+            own = [n for n, c in zip(inputs, constants, strict=False) if c in needed]
+            read = inputs[len(constants) : len(constants) + len(sweep.reads)]
+            own += [n for n, (at, _) in zip(read, sweep.reads, strict=True) if found[at]]
+            found.append(any(n in needed for n in states) or bool(reached(sweep.body.outputs, own)))
+        return found
+
+
+class _Draft:
+    """A sweep while a rule is put together: what it reads are (sweep, part) of other drafts."""
+
+    def __init__(self, constants, reads, before, outputs, count, back):
+        self.constants, self.reads, self.before, self.outputs = constants, reads, before, outputs
+        self.count, self.back = count, back
+        self.of_states, self.of_constants, self.of_reads, self.initial = [], [], {}, []
+
+    @classmethod
+    def of(cls, rule, k):
+        """A sweep of a rule, on placeholders of its own; others are named by their number in the rule."""
+        sweep = rule.sweeps[k]
+        fresh = [placeholder("while_loop", n.shape, n.dtype, n) for n in sweep.body.inputs]
+        first = rule.constants + len(sweep.reads)
+        reads = list(zip(sweep.reads, fresh[rule.constants : first], strict=True))
+        return cls(fresh[: rule.constants], reads, fresh[first:], sweep.body.applied(fresh), sweep.states, sweep.back)
+
+    def part(self, number):
+        """A node like part `number`: of the state before a step, or of what the step leaves."""
+        return self.before[number] if number < self.count else self.outputs[number]
+
+    def pulled_by(self, adjoints):
+        """Whether adjoint sweeps add to the cotangents of what this one left behind."""
+        return any(at is self for draft in adjoints.values() for at, _ in draft.of_reads)
+
+    def adjoint(self, drafts, adjoints, useful, seeds, needed):
+        """The sweep that pulls back through this one."""
+        one = lambda n: placeholder("while_loop", n.shape, n.dtype, n)  # noqa: E731
+        reads = [((drafts[at], part), n) for (at, part), n in self.reads]
+        reads += [((self, s), n) for s, n in enumerate(self.before)]
+        further = {}  # cotangents that later sweeps left for parts of this one
+        for draft in adjoints.values():
+            for (at, part), left in draft.of_reads.items():
+                if at is self:
+                    given = one(self.part(part))
+                    reads.append(((draft, left), given))
+                    further.setdefault(part, []).append(given)
+        of_states = [s for s, n in enumerate(self.before) if dtypes.is_inexact(n.dtype)]
+        carried = [one(self.before[s]) for s in of_states]
+        incoming = dict(zip(of_states, carried, strict=True))
+        for part, parts in further.items():
+            if part >= self.count:
+                incoming[part] = backward.accumulate(parts)
+        of_constants = [c for c, n in enumerate(self.constants) if needed[c] and dtypes.is_inexact(n.dtype)]
+        wanted = [self.before[s] for s in of_states] + [self.constants[c] for c in of_constants]
+        back = [((drafts[at], part), n) for (at, part), n in self.reads if useful[at] and dtypes.is_inexact(n.dtype)]
+        wanted += [n for _, n in back]
+        found = backward.sweep([self.outputs[i] for i in incoming], list(incoming.values()), wanted, stops=wanted)
+        found = [backward.zeros(x) if c is None else c for c, x in zip(found, wanted, strict=True)]
+        states = found[: len(of_states)]
+        states = [backward.accumulate([c, *further.get(s, ())]) for s, c in zip(of_states, states, strict=True)]
+        totals = [one(self.constants[c]) for c in of_constants]
+        sums = found[len(of_states) : len(of_states) + len(totals)]
+        sums = [backward.accumulate([t, c]) for t, c in zip(totals, sums, strict=True)]
+        outputs = [*states, *sums, *found[len(of_states) + len(totals) :]]
+        used = reached(outputs, [n for _, n in reads])
+        reads = [(source, n) for source, n in reads if n in used]
+        made = _Draft(self.constants, reads, [*carried, *totals], outputs, len(carried) + len(totals), not self.back)
+        made.of_states, made.of_constants = of_states, of_constants
+        made.of_reads = {source: made.count + k for k, (source, _) in enumerate(back)}
+        starts = [seeds[s] for s in of_states] + [None] * len(totals)
+        made.initial = [backward.zeros(n) if s is None else s for s, n in zip(starts, made.before, strict=True)]
+        return made
+
+
+def _assembled(rule, drafts, adjoints):
+    """(rule of the sweeps that adjoint ones need, further constants, (number of the sweep, draft) of each)."""
+    order = [*enumerate(drafts), *adjoints.items()]
+    live, pending = {id(drafts[0])}, list(adjoints.values())
+    source = lambda s: drafts[s] if isinstance(s, int) else s  # noqa: E731
+    while pending:
+        draft = pending.pop()
+        if id(draft) not in live:
+            live.add(id(draft))
+            pending += [source(at) for (at, _), _ in draft.reads]
+    order = [(k, draft) for k, draft in order if id(draft) in live]
+    number = {id(draft): k for k, (_, draft) in enumerate(order)}
+    outer = {}
+    for _, draft in order:
+        own = [*draft.constants, *(n for _, n in draft.reads), *draft.before]
+        outer.update(dict.fromkeys(lifted(draft.outputs, own)))
+    sweeps = []
+    for _, draft in order:
+        inside = [*draft.constants, *outer, *(n for _, n in draft.reads), *draft.before]
+        reads = tuple([(number[id(source(at))], part) for (at, part), _ in draft.reads])
+        sweeps.append(Sweep(Body(inside, draft.outputs), draft.count, reads, draft.back))
+    condition, at = rule.condition, rule.constants
+    if outer:
+        condition = Body([*condition.inputs[:at], *outer, *condition.inputs[at:]], condition.outputs)
+    return Repeat(condition, tuple(sweeps), at + len(outer)), list(outer), order
+
+
+@structural("while", name="while_loop", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0])
+def while_(*xs, index, rule):
+    """A result of a loop that ends by a condition: see `Repeat`."""
+    return rule.aval(index)
+
+
+@while_.batched
+def while_batched(size, mapped, *xs, index, rule):
+    from nbgrad.control.loop import one_by_one
+
+    return one_by_one(size, mapped, xs, rule, index)
