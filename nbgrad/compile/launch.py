@@ -13,12 +13,13 @@ class Launch:
     written; or the last ones, where `results` says how many values come as a list.  On a GPU `block` threads
     are a block, which takes `per_block` units of the extent at a time, and the grid has `blocks` blocks; None where an
     occupancy model may choose.  `flops` are its operations, about.  `library` is (name, operands, attributes) of what a
-    library of the GPU's vendor might do instead, the result last in `operands`.  `parts` are launches that this one runs.
+    library of the GPU's vendor might do instead, the result last in `operands`.  `parts` are launches that this one
+    runs, and `status` is the word in which it says that there was too little memory.
     """
 
     __slots__ = (
         "blas", "block", "blocks", "code", "cost", "dimensions", "flops", "grain", "host", "library", "name",
-        "operands", "parts", "per_block", "reads", "results", "source", "total", "words", "writes",
+        "operands", "parts", "per_block", "reads", "results", "source", "status", "total", "words", "writes",
     )  # fmt: skip
 
     def __init__(self, name):
@@ -26,7 +27,7 @@ class Launch:
         self.code, self.words, self.total, self.grain, self.cost = None, None, 0, 1, 0
         self.flops, self.library = 0, None
         self.blas, self.block, self.per_block, self.blocks = False, None, None, None
-        self.dimensions = None
+        self.dimensions = self.status = None
         self.reads, self.writes, self.parts = [], [], []
 
     def everything(self):

@@ -282,7 +282,7 @@ class Singles(Stepped):
 
 
 _SINGLE = {"matmul": "_matmul", "concatenate": "_concatenate", "embed": "_embed", "add_n": "_long_sum",
-           "loop": "_loop", "switch": "_switch"}  # fmt: skip
+           "loop": "_loop", "switch": "_switch", "while_loop": "_while"}  # fmt: skip
 
 
 def _merged(parts, accumulate):

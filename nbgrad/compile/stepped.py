@@ -2,17 +2,20 @@
 
 import dataclasses
 
-from nbgrad import graph, shapes
+from nbgrad import shapes
 from nbgrad.compile import native
 from nbgrad.compile.launch import Launch
-from nbgrad.compile.memory import ALIGNMENT, plan_arena
 from nbgrad.compile.loops import LoopKernel
+from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.compile.scalars import TooMuch
 from nbgrad.compile.simplify import simplify
 from nbgrad.compile.source import Words
 from nbgrad.compile.storage import Buffer, View, contiguous
-from nbgrad.dtypes import UINT8
+from nbgrad.dtypes import BOOL, INT64, UINT8
 from nbgrad.runtime import steps
+
+#: Steps that a loop is taken to have that ends by a condition.
+STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Stepped:
                 step = x.dtype.itemsize * shapes.size(x.shape[1:]) if k >= rule.constants else 0
                 into.append(Place(cell, steps.SLICE, 0, step))
         out = [dataclasses.replace(p, offset=p.stride, stride=-p.stride) for p in rule.parted(into)[1]]
-        made = {i: n for i, n in zip(wanted, call, strict=True)}
+        made = dict(zip(wanted, call, strict=True))
         for i in stacked:
             n = made[i]
             cell = stepping.cell(self._whole(n), written=True)
@@ -203,3 +206,75 @@ class Stepped:
         for slot, branch in zip(slots, inner, strict=True):
             stepping.part(slot, branch, into, out)
         stepping.add(1)
+
+    def _while(self, node):
+        """All results of a loop that ends by a condition in one launch."""
+        call = self.loops[node]
+        if node is not call[0]:
+            return
+        rule = dict(node.attrs)["rule"]
+        made = {dict(n.attrs)["index"]: n for n in call}
+        kept, starts = rule.kept(), rule.starts()
+        try:
+            condition = lowered(self, rule.condition.inputs, rule.condition.outputs)
+            inner = [
+                lowered(
+                    self, s.body.inputs, s.body.outputs[: s.states] + [s.body.outputs[p] for p in keep if p >= s.states]
+                )
+                for s, keep in zip(rule.sweeps, kept, strict=True)
+            ]
+        except TooMuch:
+            self._host(node, call, rule.by_steps, {"wanted": list(made)})
+            return
+        stepping = Stepping(self, "while", steps.run_while)
+        launch, words = stepping.launch, stepping.launch.words
+        flag = contiguous(Buffer("arena", BOOL, 1), ())
+        stepping.cell(flag, written=True)
+        last = rule.count - 1
+        number = self._whole(made[last]) if last in made else contiguous(Buffer("arena", INT64, 1), ())
+        stepping.cell(number, written=True)
+        for word in (0, 0, 0, len(rule.sweeps), 0, *(0,) * (steps.SWEEP_WORDS * len(rule.sweeps))):
+            words.add(word)
+        operands, states = rule.parted(node.inputs)
+        constants = [Place(stepping.cell(self._contiguous(x), written=False)) for x in operands]
+        table, rows = [], []
+        for k, (sweep, initial) in enumerate(zip(rule.sweeps, states, strict=True)):
+            slot = steps.SWEEPS + steps.SWEEP_WORDS * k
+            into, out, after, row = self._kept_places(stepping, sweep, kept[k], slot + steps.KEPT)
+            words.values[slot + 3], words.values[slot + 4] = int(sweep.back), row
+            table.append({**dict(enumerate(into)), **after})
+            rows.append(row)
+            read = [table[at][part] for at, part in sweep.reads]
+            stepping.part(slot + 1, inner[k], [*constants, *read, *into], [*out, *(after[p] for p in sorted(after))])
+            sources = [Place(stepping.cell(self._contiguous(x), written=False)) for x in initial]
+            like = sweep.body.inputs[rule.constants + len(sweep.reads) :]
+            stepping.part(slot, lowered(self, like, like), sources, into)
+            wanted = [i for i in range(sweep.states) if starts[k] + i in made]
+            targets = [Place(stepping.cell(self._whole(made[starts[k] + i]), written=True)) for i in wanted]
+            ends = [like[i] for i in wanted]
+            stepping.part(slot + 2, lowered(self, ends, ends), [into[i] for i in wanted], targets)
+            if k == 0:
+                stepping.part(2, condition, [*constants, *into], [Place(0)])
+        launch.status = steps.STATUS if any(rows) else None
+        stepping.add(STEPS)
+
+    def _kept_places(self, stepping, sweep, kept, base):
+        """(places of the state before a step, of the next one, of what else is kept by part, bytes of a row)."""
+        outputs, offsets, row = sweep.body.outputs, {}, 0
+        for part in kept:
+            n = outputs[part]
+            offsets[part] = row
+            row += -(-shapes.size(n.shape) * n.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+        into, out = [], []
+        for s in range(sweep.states):
+            if s in offsets:
+                for places, later in ((into, sweep.back), (out, not sweep.back)):
+                    places.append(Place(base, steps.SLICE, offsets[s] + (row if later else 0), row))
+                continue
+            n = outputs[s]
+            buffer, each = stepping.rows(n.dtype, shapes.size(n.shape))
+            cell, each = stepping.cell(contiguous(buffer, (buffer.size,)), written=True), each * n.dtype.itemsize
+            into.append(Place(cell, steps.PARITY, 0, each))
+            out.append(Place(cell, steps.PARITY, each, -each))
+        after = {p: Place(base, steps.SLICE, offsets[p], row) for p in kept if p >= sweep.states}
+        return into, out, after, row

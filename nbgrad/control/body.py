@@ -48,7 +48,6 @@ class Body:
             self._interpreter = Interpreter(*simplify(self.inputs, self.outputs))
         return self._interpreter
 
-
     def is_of_numbers(self, rule):
         """Whether a loop with this body can be a kernel that works on numbers in registers."""
         if self._of_numbers is None:

@@ -103,5 +103,3 @@ def switch_batched(size, mapped, number, *xs, index, rule):
         return one_by_one(size, mapped, (number, *xs), rule, index)
     made, outer = rule.stacked(mapped, size)
     return Array(made.output([number._node, *outer, *(x._node for x in xs)], index))
-
-

@@ -64,6 +64,7 @@ class Compiled:
             and (own or not arena)
             and not self.threaded
             and not self._segments[0].blas
+            and not self._statuses
         )
         alone = not any(s.host for s in self._segments)
         for segment in self._segments:  # a library with threads of its own needs the cores in between
@@ -122,6 +123,11 @@ class Compiled:
                     while status is True:  # another thread is in it, outside the lock
                         time.sleep(0)
                         status = self._drive(segment.address, *operands)
+                if self._statuses and self._words[self._statuses].any():
+                    raise MemoryError(
+                        "while_loop: there is no memory for the states that the backward pass reads; take fewer steps, "
+                        "put ng.checkpoint around parts of a step, or differentiate forwards, with jvp"
+                    )
                 if status is False:
                     arrays = self._fitted(values, outs)
                     self._run_segments(arrays[: len(values)], outs)
@@ -187,6 +193,7 @@ class Compiled:
             else:
                 k = buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)
                 patches += [k, base + 8 * index, offset]
+        self._statuses = [at + launch.status for launch, at in starts.items() if launch.status is not None]
         for launch, at in starts.items():
             for part in launch.parts:
                 self._words[at + part.slot] = self._part(part, base + 8 * at, base, starts)

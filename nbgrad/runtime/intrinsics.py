@@ -36,6 +36,36 @@ def read32():
 
 
 @Intrinsic
+def read8():
+    """The byte at an address."""
+
+    def emit(builder, context, types, a):
+        from llvmlite import ir
+
+        return builder.zext(builder.load(_pointer(builder, a, 8)), ir.IntType(64))
+
+    return Emission("read8", _word, emit, 1)
+
+
+@Intrinsic
+def allocate():
+    """malloc."""
+    return _c_function("malloc", 1, True)
+
+
+@Intrinsic
+def reallocate():
+    """realloc."""
+    return _c_function("realloc", 2, True)
+
+
+@Intrinsic
+def free():
+    """free."""
+    return _c_function("free", 1, False)
+
+
+@Intrinsic
 def read_shared():
     """The word at an address that other threads write."""
 

@@ -124,7 +124,7 @@ class CudaLowering(Lowering):
     def _loop(self, node):
         self._host(node)
 
-    _switch = _loop
+    _switch = _while = _loop
 
     def _numba_kernel(self, node):
         """A launch of a kernel that was written for Numba; a layout of None leaves it to the host."""
