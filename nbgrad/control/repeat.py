@@ -141,13 +141,11 @@ class Repeat(ruled.Rule):
         for k, draft in places:
             operands += initial[k] if draft is drafts[k] else draft.initial
         starts = dict(zip([id(d) for _, d in places], rule.starts(), strict=True))
-        first = self.constants
+        own = self.starts()
         for k, draft in adjoints.items():
-            result = lambda i, at=starts[id(draft)]: Array(rule.output(operands, at + i))  # noqa: E731
-            for i, s in enumerate(draft.of_states):
-                answers[first + self.starts()[k] + s].append(result(i))
-            for i, c in enumerate(draft.of_constants, len(draft.of_states)):
-                answers[c].append(result(i))
+            into = [self.constants + own[k] + s for s in draft.of_states] + draft.of_constants
+            for i, place in enumerate(into, starts[id(draft)]):
+                answers[place].append(Array(rule.output(operands, i)))
         return [a or None for a in answers]
 
     def _useful(self, constants, initial, needed):
