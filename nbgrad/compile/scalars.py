@@ -3,12 +3,13 @@
 before: ``y = w @ x`` of a matrix of 2 x 2    after: ``y0 = w00 * x0 + w01 * x1; y1 = w10 * x0 + w11 * x1``
 """
 
+import dataclasses
 import functools
 
 import numpy
 
 from nbgrad import graph, shapes
-from nbgrad.compile.simplify import made
+from nbgrad.compile.simplify import made, simplify
 from nbgrad.graph import Node
 
 #: Numbers that a graph may be made of: longer sources take seconds to compile.
@@ -19,6 +20,29 @@ JOIN = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "a
 
 class TooMuch(Exception):
     """The graph has too many numbers, or operations that are not of numbers one by one."""
+
+
+@dataclasses.dataclass
+class Choice:
+    """A choice between graphs of numbers.
+
+    Attributes
+    ----------
+    number : Node
+    operands : list of ndarray of Node
+    branches : list of Scalars
+        Of the operands.
+    parts : list of ndarray of Node
+        Its results, by their index.
+    results : list of Node
+        The numbers of all of them.
+    """
+
+    number: Node
+    operands: list
+    branches: list
+    parts: list
+    results: list
 
 
 class Scalars:
@@ -36,13 +60,23 @@ class Scalars:
     """
 
     def __init__(self, inputs, outputs):
-        self._table, self._count, self._parts = {}, 0, {}
+        self._table, self._count, self._parts, self._called = {}, 0, {}, {}
+        self.choices = {}
         for node in inputs:
             self._keep(node, self._filled(node.shape, lambda n=node: Node(None, (), (), (), n.dtype)))
         for node in graph.topological(outputs):
             if node not in self._parts:
                 self._keep(node, self._of(node))
         self.inputs, self.outputs = [self._parts[n] for n in inputs], [self._parts[n] for n in outputs]
+
+    def inside(self):
+        """The numbers in the branches of choices, at any depth."""
+        found = []
+        for choice in self._called.values():
+            for branch in choice.branches:
+                found += graph.topological([n for part in branch.outputs for n in part.reshape(-1)])
+                found += branch.inside()
+        return found
 
     def _keep(self, node, parts):
         if node.dtype.kind == "c" or node.dtype.itemsize == 2:
@@ -128,6 +162,24 @@ class Scalars:
         self._count += shapes.size(node.shape) * a.shape[-1]
         indices = iter(list(numpy.ndindex(*node.shape)))
         return self._filled(node.shape, lambda: one(next(indices)))
+
+    def _switch(self, node, number, *operands):
+        """All results of a choice are made together, each number a node that depends on all operands."""
+        rule = dict(node.attrs)["rule"]
+        choice = self._called.get((node.inputs, rule))
+        if choice is None:
+            branches = [Scalars(ins, outs) for ins, _, outs in (simplify(b.inputs, b.outputs) for b in rule.branches)]
+            self._count += sum(b._count for b in branches)
+            numbers = [number[()], *(n for x in operands for n in x.reshape(-1))]
+            parts, results = [], []
+            for part, like in zip(branches[0].outputs, rule.branches[0].outputs, strict=True):
+                parts.append(numpy.empty(part.shape, object))
+                for index in numpy.ndindex(*part.shape):
+                    results.append(Node(node.primitive, tuple(numbers), (len(results), rule), (), like.dtype))
+                    parts[-1][index] = results[-1]
+            choice = self._called[node.inputs, rule] = Choice(number[()], list(operands), branches, parts, results)
+            self.choices.update(dict.fromkeys(results, choice))
+        return choice.parts[dict(node.attrs)["index"]]
 
     def _put_in(self, node, base, parts, specs, accumulate):
         from nbgrad.kernels.shape import as_index

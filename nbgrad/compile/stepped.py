@@ -5,11 +5,11 @@ import dataclasses
 from nbgrad import shapes
 from nbgrad.compile import native
 from nbgrad.compile.launch import Launch
-from nbgrad.compile.loops import LoopKernel
+from nbgrad.compile.loops import LoopKernel, SweepKernel
 from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.compile.scalars import TooMuch
 from nbgrad.compile.simplify import simplify
-from nbgrad.compile.source import Words
+from nbgrad.compile.source import Words, Writer
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.dtypes import BOOL, INT64, UINT8
 from nbgrad.runtime import steps
@@ -101,6 +101,22 @@ class Stepping:
         if scratch.size:
             self.launch.writes.append(scratch)
         self.launch.parts.append(Part(slot, inner.launches, settings))
+
+    def whole(self, slot, kernel, places):
+        """Let a kernel that does all steps of a sweep be a part; `places` are those of its pointers, by name."""
+        launch, w = Launch("while"), Writer()
+        launch.words, settings, names = Words(), [], {}
+        w.open("def kernel(args, start, stop):")
+        w.line('"""while"""')
+        for name, dtype in kernel.pointers():
+            word, place = launch.words.add(0), places[name]
+            w.line(f"{name} = pointer_{dtype}(args, {word})")
+            settings.append(Setting(launch, word, place.cell, place.counter, place.offset, place.stride))
+        kernel.write(w, launch.words, names)
+        launch.source, launch.total = w.text(), 1
+        launch.code = self.lowering._code(launch.source, names)
+        self.cost += kernel.cost
+        self.launch.parts.append(Part(slot, [launch], settings))
 
     def add(self, steps):
         """Append the launch."""
@@ -214,67 +230,105 @@ class Stepped:
             return
         rule = dict(node.attrs)["rule"]
         made = {dict(n.attrs)["index"]: n for n in call}
-        kept, starts = rule.kept(), rule.starts()
+        memory = [Kept(s, parts, at) for at, (s, parts) in enumerate(zip(rule.sweeps, rule.kept(), strict=True))]
         try:
-            condition = lowered(self, rule.condition.inputs, rule.condition.outputs)
-            inner = [
-                lowered(
-                    self, s.body.inputs, s.body.outputs[: s.states] + [s.body.outputs[p] for p in keep if p >= s.states]
-                )
-                for s, keep in zip(rule.sweeps, kept, strict=True)
-            ]
+            inner = [self._sweep(rule, memory, k) for k in range(len(rule.sweeps))]
+            condition = None if memory[0].whole else lowered(self, rule.condition.inputs, rule.condition.outputs)
         except TooMuch:
             self._host(node, call, rule.by_steps, {"wanted": list(made)})
             return
-        stepping = Stepping(self, "while", steps.run_while)
-        launch, words = stepping.launch, stepping.launch.words
-        flag = contiguous(Buffer("arena", BOOL, 1), ())
-        stepping.cell(flag, written=True)
-        last = rule.count - 1
+        stepping, last = Stepping(self, "while", steps.run_while), rule.count - 1
+        words = stepping.launch.words
+        flag = Place(stepping.cell(contiguous(Buffer("arena", BOOL, 1), ()), written=True))
         number = self._whole(made[last]) if last in made else contiguous(Buffer("arena", INT64, 1), ())
         stepping.cell(number, written=True)
-        for word in (0, 0, 0, len(rule.sweeps), 0, *(0,) * (steps.SWEEP_WORDS * len(rule.sweeps))):
+        for word in (0, 0, 0, 0, len(rule.sweeps), 0, 0, *(0,) * (steps.SWEEP_WORDS * len(rule.sweeps))):
             words.add(word)
         operands, states = rule.parted(node.inputs)
         constants = [Place(stepping.cell(self._contiguous(x), written=False)) for x in operands]
-        table, rows = [], []
+        at = 0
         for k, (sweep, initial) in enumerate(zip(rule.sweeps, states, strict=True)):
-            slot = steps.SWEEPS + steps.SWEEP_WORDS * k
-            into, out, after, row = self._kept_places(stepping, sweep, kept[k], slot + steps.KEPT)
-            words.values[slot + 3], words.values[slot + 4] = int(sweep.back), row
-            table.append({**dict(enumerate(into)), **after})
-            rows.append(row)
-            read = [table[at][part] for at, part in sweep.reads]
-            stepping.part(slot + 1, inner[k], [*constants, *read, *into], [*out, *(after[p] for p in sorted(after))])
+            own, slot = memory[k], memory[k].slot
+            words.values[slot + steps.BACK], words.values[slot + steps.ROW] = int(sweep.back), own.row
+            words.values[slot + steps.WHOLE] = int(own.whole)
+            into, out = own.places(stepping)
+            if own.whole:
+                places = {f"k{i}": p for i, p in enumerate(constants)}
+                places |= {f"r{i}": memory[at].pointer(part) for i, (at, part) in enumerate(sweep.reads)}
+                places |= {f"s{i}": p for i, p in enumerate(into)} | {f"h{p}": own.pointer(p) for p in own.offsets}
+                stepping.whole(slot + 1, inner[k], {**places, "at0": Place(steps.SELF, 0, 8 * steps.STEP), "go0": flag})
+            else:
+                read = [memory[at].place(part) for at, part in sweep.reads]
+                left = [own.place(p) for p in own.offsets if p >= sweep.states]
+                stepping.part(slot + 1, inner[k], [*constants, *read, *into], [*out, *left])
+                if k == 0:
+                    stepping.part(2, condition, [*constants, *into], [flag])
             sources = [Place(stepping.cell(self._contiguous(x), written=False)) for x in initial]
             like = sweep.body.inputs[rule.constants + len(sweep.reads) :]
             stepping.part(slot, lowered(self, like, like), sources, into)
-            wanted = [i for i in range(sweep.states) if starts[k] + i in made]
-            targets = [Place(stepping.cell(self._whole(made[starts[k] + i]), written=True)) for i in wanted]
+            wanted = [i for i in range(sweep.states) if at + i in made]
+            targets = [Place(stepping.cell(self._whole(made[at + i]), written=True)) for i in wanted]
             ends = [like[i] for i in wanted]
             stepping.part(slot + 2, lowered(self, ends, ends), [into[i] for i in wanted], targets)
-            if k == 0:
-                stepping.part(2, condition, [*constants, *into], [Place(0)])
-        launch.status = steps.STATUS if any(rows) else None
+            at += sweep.states
+        stepping.launch.status = steps.STATUS if any(own.row for own in memory) else None
         stepping.add(STEPS)
 
-    def _kept_places(self, stepping, sweep, kept, base):
-        """(places of the state before a step, of the next one, of what else is kept by part, bytes of a row)."""
-        outputs, offsets, row = sweep.body.outputs, {}, 0
-        for part in kept:
-            n = outputs[part]
-            offsets[part] = row
-            row += -(-shapes.size(n.shape) * n.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+    def _sweep(self, rule, memory, k):
+        """All steps of a sweep as one kernel, or else one step as launches."""
+        sweep, own = rule.sweeps[k], memory[k]
+        rows = {f"r{i}": memory[at].row_of(part) for i, (at, part) in enumerate(sweep.reads)}
+        rows |= {f"h{part}": own.row_of(part) for part in own.offsets}
+        try:
+            made = SweepKernel(sweep, rule.constants, rule.condition if k == 0 else None, list(own.offsets), rows)
+            own.whole = True
+            return made
+        except TooMuch:
+            outputs = [n for p, n in enumerate(sweep.body.outputs) if p < sweep.states or p in own.offsets]
+            return lowered(self, sweep.body.inputs, outputs)
+
+
+class Kept:
+    """What a sweep of a loop keeps of its steps for later ones, and where its state is.
+
+    A row is what is kept of one step: parts of the state before it, and what it leaves.
+    """
+
+    def __init__(self, sweep, parts, number):
+        self.sweep, self.whole, self.offsets, self.row = sweep, False, {}, 0
+        self.slot = steps.SWEEPS + steps.SWEEP_WORDS * number
+        for part in parts:
+            n = sweep.body.outputs[part]
+            self.offsets[part] = self.row
+            self.row += -(-shapes.size(n.shape) * n.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+
+    def _later(self, part):
+        """Whether a part is in the row behind that of its step, as a state is on the way back."""
+        return part < self.sweep.states and self.sweep.back
+
+    def row_of(self, part):
+        """(elements of a row, whether it is the row behind that of the step)."""
+        return self.row // self.sweep.body.outputs[part].dtype.itemsize, self._later(part)
+
+    def pointer(self, part):
+        """Where a part is in the first row."""
+        return Place(self.slot + steps.KEPT, 0, self.offsets[part])
+
+    def place(self, part, after=False):
+        """Where a part is at a step; of a state also where the step puts the next one."""
+        later = self._later(part) != after
+        return Place(self.slot + steps.KEPT, steps.STEP, self.offsets[part] + (self.row if later else 0), self.row)
+
+    def places(self, stepping):
+        """(places of the state before a step, of the next one)."""
         into, out = [], []
-        for s in range(sweep.states):
-            if s in offsets:
-                for places, later in ((into, sweep.back), (out, not sweep.back)):
-                    places.append(Place(base, steps.SLICE, offsets[s] + (row if later else 0), row))
+        for s, n in enumerate(self.sweep.body.outputs[: self.sweep.states]):
+            if s in self.offsets and not self.whole:
+                into.append(self.place(s))
+                out.append(self.place(s, after=True))
                 continue
-            n = outputs[s]
-            buffer, each = stepping.rows(n.dtype, shapes.size(n.shape))
-            cell, each = stepping.cell(contiguous(buffer, (buffer.size,)), written=True), each * n.dtype.itemsize
-            into.append(Place(cell, steps.PARITY, 0, each))
-            out.append(Place(cell, steps.PARITY, each, -each))
-        after = {p: Place(base, steps.SLICE, offsets[p], row) for p in kept if p >= sweep.states}
-        return into, out, after, row
+            buffer, row = stepping.rows(n.dtype, shapes.size(n.shape))
+            cell, step = stepping.cell(contiguous(buffer, (buffer.size,)), written=True), row * n.dtype.itemsize
+            into.append(Place(cell) if self.whole else Place(cell, steps.TURN, 0, step))
+            out.append(into[-1] if self.whole else Place(cell, steps.TURN, step, -step))
+        return into, out

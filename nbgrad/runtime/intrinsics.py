@@ -48,12 +48,6 @@ def read8():
 
 
 @Intrinsic
-def allocate():
-    """malloc."""
-    return _c_function("malloc", 1, True)
-
-
-@Intrinsic
 def reallocate():
     """realloc."""
     return _c_function("realloc", 2, True)
