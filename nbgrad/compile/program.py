@@ -11,11 +11,13 @@ from collections import OrderedDict
 from nbgrad import devices
 from nbgrad.compile.simplify import simplify
 from nbgrad.config import config
-from nbgrad.runtime.interpreter import Interpreter
+from nbgrad.runtime.interpreter import Impatient, Interpreter, Patience
 from nbgrad.statistics import COUNTERS
 
 #: Seconds in the interpreter after which a Program is compiled, and those for each node: about what planning it costs.
 PATIENCE, PATIENCE_OF_NODE = 0.02, 1e-4
+#: Calls of NumPy for steps of loops after which a Program is compiled at once.
+CALLS = 50_000
 #: How many Programs are kept; the least recently used one goes.
 KEPT = 4096
 
@@ -57,7 +59,10 @@ class Program:
             self._interpreter = Interpreter(*self._graph)
             self._patience += PATIENCE_OF_NODE * len(self._interpreter)
         start = time.perf_counter()
-        results = self._interpreter.run(values)
+        try:
+            results = self._interpreter.run(values, Patience(CALLS) if mode else None)
+        except Impatient:
+            return self.compiled().run(values)
         self._patience -= time.perf_counter() - start
         return results
 

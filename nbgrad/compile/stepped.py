@@ -14,6 +14,8 @@ from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.dtypes import BOOL, INT64, UINT8
 from nbgrad.runtime import steps
 
+#: Bytes of which the parts of a row that is kept are multiples.
+WORD = 8
 #: Steps that a loop is taken to have that ends by a condition.
 STEPS = 100
 
@@ -300,7 +302,7 @@ class Kept:
         for part in parts:
             n = sweep.body.outputs[part]
             self.offsets[part] = self.row
-            self.row += -(-shapes.size(n.shape) * n.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+            self.row += -(-shapes.size(n.shape) * n.dtype.itemsize // WORD) * WORD
 
     def _later(self, part):
         """Whether a part is in the row behind that of its step, as a state is on the way back."""

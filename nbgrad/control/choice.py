@@ -41,9 +41,9 @@ class Choice(ruled.Rule):
         """The branch for a number."""
         return self.branches[max(0, min(int(number), len(self.branches) - 1))]
 
-    def by_steps(self, number, *values, wanted):
+    def by_steps(self, number, *values, wanted, patience=None):
         """The results in `wanted`, by NumPy."""
-        made = self.chosen(number).interpreter().run(values)
+        made = self.chosen(number).interpreter().run(values, patience)
         return [made[i] for i in wanted]
 
     def pull(self, cotangents, inputs, needed):

@@ -72,7 +72,7 @@ class Loop(ruled.Rule):
         inputs, first = list(inputs), self.constants + self.states
         return inputs[: self.constants], inputs[self.constants : first], inputs[first:]
 
-    def by_steps(self, *values, wanted):
+    def by_steps(self, *values, wanted, patience=None):
         """The results in `wanted`, by NumPy."""
         constants, state, slices = self.parted(values)
         stacks = {i: numpy.empty(*self.aval(i)) for i in wanted if i >= self.states}
@@ -81,7 +81,9 @@ class Loop(ruled.Rule):
             for i, stack in stacks.items():
                 if i >= before:
                     stack[t] = state[i - before]
-            made = interpreter.run([*constants, *state, *(x[t] for x in slices)])
+            if patience is not None:
+                patience.spend(len(interpreter))
+            made = interpreter.run([*constants, *state, *(x[t] for x in slices)], patience)
             state = made[: self.states]
             for i, stack in stacks.items():
                 if i < before:

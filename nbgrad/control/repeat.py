@@ -7,6 +7,7 @@ condition, and others, forwards or backwards, which read the states that earlier
 """
 
 import dataclasses
+import itertools
 
 import numpy
 
@@ -97,27 +98,28 @@ class Repeat(ruled.Rule):
         read = {pair for sweep in self.sweeps for pair in sweep.reads}
         return [sorted(part for at, part in read if at == k) for k in range(len(self.sweeps))]
 
-    def by_steps(self, *values, wanted):
+    def by_steps(self, *values, wanted, patience=None):
         """The results in `wanted`, by NumPy."""
         constants, states = self.parted(values)
-        condition, kept, history, steps, final = self.condition.interpreter(), self.kept(), [], 0, []
-        for k, (sweep, state) in enumerate(zip(self.sweeps, states, strict=True)):
-            step, rows = sweep.body.interpreter(), {}
+        condition, history, steps, final = self.condition.interpreter(), [], 0, []
 
-            def once(t, sweep=sweep, step=step, rows=rows, keep=bool(kept[k])):
+        def goes_on(state):
+            return condition.run([*constants, *state], patience)[0]
+
+        for k, (sweep, kept, state) in enumerate(zip(self.sweeps, self.kept(), states, strict=True)):
+            interpreter, rows = sweep.body.interpreter(), {}
+            times = reversed(range(steps)) if sweep.back else range(steps)
+            for t in itertools.count() if k == 0 else times:
+                if k == 0 and not goes_on(state):
+                    steps = t
+                    break
+                if patience is not None:
+                    patience.spend(len(interpreter))
                 read = [history[at][t][part] for at, part in sweep.reads]
-                made = step.run([*constants, *read, *state])  # noqa: B023 - called in this round only
-                if keep:
-                    rows[t] = [*state, *made[sweep.states :]]  # noqa: B023
-                return made[: sweep.states]
-
-            if k == 0:
-                while condition.run([*constants, *state])[0]:
-                    state = once(steps)
-                    steps += 1
-            else:
-                for t in reversed(range(steps)) if sweep.back else range(steps):
-                    state = once(t)
+                made = interpreter.run([*constants, *read, *state], patience)
+                if kept:
+                    rows[t] = [*state, *made[sweep.states :]]
+                state = made[: sweep.states]
             history.append(rows)
             final += state
         final.append(numpy.int64(steps))
@@ -129,22 +131,23 @@ class Repeat(ruled.Rule):
         """See `Rule`: the same sweeps, and behind them, the other way round, one that pulls back through each."""
         constants, initial = self.parted(inputs)
         useful = self._useful(constants, initial, needed)
-        drafts, starts = [_Draft.of(self, k) for k in range(len(self.sweeps))], self.starts()
+        drafts, starts = [_Draft.of(self, k, states) for k, states in enumerate(initial)], self.starts()
         adjoints, answers = {}, [[] for _ in inputs]
         for k in reversed(range(len(drafts))):
             seeds = [cotangents.get(starts[k] + s) for s in range(drafts[k].count)]
             if not useful[k] or not (any(s is not None for s in seeds) or drafts[k].pulled_by(adjoints)):
                 continue
             adjoints[k] = drafts[k].adjoint(drafts, adjoints, useful, seeds, [c in needed for c in constants])
-        rule, constant, places = _assembled(self, drafts, adjoints)
-        operands = [*constants, *constant]
-        for k, draft in places:
-            operands += initial[k] if draft is drafts[k] else draft.initial
-        starts = dict(zip([id(d) for _, d in places], rule.starts(), strict=True))
-        own = self.starts()
+        rule, constant, order = _assembled(self, drafts, adjoints)
+        operands, first = [*constants, *constant], {}
+        at = 0
+        for draft in order:
+            first[draft] = at
+            at += draft.count
+            operands += draft.initial
         for k, draft in adjoints.items():
-            into = [self.constants + own[k] + s for s in draft.of_states] + draft.of_constants
-            for i, place in enumerate(into, starts[id(draft)]):
+            into = [self.constants + starts[k] + s for s in draft.of_states] + draft.of_constants
+            for i, place in enumerate(into, first[draft]):
                 answers[place].append(Array(rule.output(operands, i)))
         return [a or None for a in answers]
 
@@ -169,13 +172,15 @@ class _Draft:
         self.of_states, self.of_constants, self.of_reads, self.initial = [], [], {}, []
 
     @classmethod
-    def of(cls, rule, k):
+    def of(cls, rule, k, initial):
         """A sweep of a rule, on placeholders of its own; others are named by their number in the rule."""
         sweep = rule.sweeps[k]
         fresh = [placeholder("while_loop", n.shape, n.dtype, n) for n in sweep.body.inputs]
         first = rule.constants + len(sweep.reads)
         reads = list(zip(sweep.reads, fresh[rule.constants : first], strict=True))
-        return cls(fresh[: rule.constants], reads, fresh[first:], sweep.body.applied(fresh), sweep.states, sweep.back)
+        made = cls(fresh[: rule.constants], reads, fresh[first:], sweep.body.applied(fresh), sweep.states, sweep.back)
+        made.initial = initial
+        return made
 
     def part(self, number):
         """A node like part `number`: of the state before a step, or of what the step leaves."""
@@ -226,30 +231,49 @@ class _Draft:
 
 
 def _assembled(rule, drafts, adjoints):
-    """(rule of the sweeps that adjoint ones need, further constants, (number of the sweep, draft) of each)."""
-    order = [*enumerate(drafts), *adjoints.items()]
-    live, pending = {id(drafts[0])}, list(adjoints.values())
-    source = lambda s: drafts[s] if isinstance(s, int) else s  # noqa: E731
+    """(rule, further constants, drafts in the order of their states): of the sweeps that adjoint ones need."""
+    source = lambda at: drafts[at] if isinstance(at, int) else at  # noqa: E731
+    live, pending = {drafts[0]}, list(adjoints.values())
     while pending:
         draft = pending.pop()
-        if id(draft) not in live:
-            live.add(id(draft))
+        if draft not in live:
+            live.add(draft)
             pending += [source(at) for (at, _), _ in draft.reads]
-    order = [(k, draft) for k, draft in order if id(draft) in live]
-    number = {id(draft): k for k, (_, draft) in enumerate(order)}
-    outer = {}
-    for _, draft in order:
+    groups = []  # what goes forwards and reads only what the first sweep does takes its steps together with it
+    for draft in [*drafts, *adjoints.values()]:
+        if draft in live:
+            beside = groups and not draft.back and all(source(at) in groups[0] for (at, _), _ in draft.reads)
+            groups[0].append(draft) if beside else groups.append([draft])
+    outer, sweeps, place = {}, [], {}
+    for draft in itertools.chain(*groups):
         own = [*draft.constants, *(n for _, n in draft.reads), *draft.before]
         outer.update(dict.fromkeys(lifted(draft.outputs, own)))
-    sweeps = []
-    for _, draft in order:
-        inside = [*draft.constants, *outer, *(n for _, n in draft.reads), *draft.before]
-        reads = tuple([(number[id(source(at))], part) for (at, part), _ in draft.reads])
-        sweeps.append(Sweep(Body(inside, draft.outputs), draft.count, reads, draft.back))
+    for k, group in enumerate(groups):
+        states, at, nodes, reads, before = sum(d.count for d in group), 0, {}, {}, []
+        after, left = [], []
+        for draft in group:
+            fresh = dict(zip(draft.constants, group[0].constants, strict=True))
+            for (origin, part), n in draft.reads:
+                origin = source(origin)
+                if origin in group:
+                    fresh[n] = nodes[origin, part]
+                else:
+                    reads[place[origin, part]] = fresh[n] = reads.get(place[origin, part], n)
+            outputs = ruled.copied(draft.outputs, fresh)
+            for part in range(draft.count):
+                nodes[draft, part], place[draft, part] = draft.before[part], (k, at + part)
+            for part in range(draft.count, len(outputs)):
+                nodes[draft, part], place[draft, part] = outputs[part], (k, states + len(left))
+                left.append(outputs[part])
+            before += draft.before
+            after += outputs[: draft.count]
+            at += draft.count
+        body = Body([*group[0].constants, *outer, *reads.values(), *before], [*after, *left])
+        sweeps.append(Sweep(body, states, tuple(reads), group[0].back))
     condition, at = rule.condition, rule.constants
-    if outer:
-        condition = Body([*condition.inputs[:at], *outer, *condition.inputs[at:]], condition.outputs)
-    return Repeat(condition, tuple(sweeps), at + len(outer)), list(outer), order
+    further = [placeholder("while_loop", n.shape, n.dtype, n) for d in groups[0][1:] for n in d.before]
+    condition = Body([*condition.inputs[:at], *outer, *condition.inputs[at:], *further], condition.outputs)
+    return Repeat(condition, tuple(sweeps), at + len(outer)), list(outer), list(itertools.chain(*groups))
 
 
 @structural("while", name="while_loop", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0])

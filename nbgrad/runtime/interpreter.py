@@ -6,6 +6,25 @@ from nbgrad import graph
 from nbgrad.statistics import COUNTERS
 
 
+class Impatient(Exception):
+    """The steps of a loop take so many calls of NumPy that to compile it takes less time."""
+
+
+class Patience:
+    """How many calls of NumPy may still be made for steps of loops."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def spend(self, calls):
+        """Account for a step; raises `Impatient` if that was too much."""
+        self.calls -= calls
+        if self.calls < 0:
+            raise Impatient
+
+
 class Interpreter:
     """A simplified graph as a list of NumPy calls.
 
@@ -57,15 +76,22 @@ class Interpreter:
     def __len__(self):
         return len(self._steps)
 
-    def run(self, values):
-        """Output ndarrays, each its own memory, for the values of the inputs."""
+    def run(self, values, patience=None):
+        """Output ndarrays, each its own memory, for the values of the inputs.
+
+        Raises
+        ------
+        Impatient
+            If there are more steps of loops than `patience` is for.
+        """
         COUNTERS["interpreted"] += 1
         slots = self._values.copy()
         slots[: self._first] = values
         with numpy.errstate(all="ignore"):
             for reference, inputs, attrs, out, dead in self._steps:
                 if type(out) is list:
-                    for i, value in zip(out, reference(*[slots[i] for i in inputs], **attrs), strict=True):
+                    made = reference(*[slots[i] for i in inputs], patience=patience, **attrs)
+                    for i, value in zip(out, made, strict=True):
                         slots[i] = value
                 elif reference is not None:
                     slots[out] = reference(*[slots[i] for i in inputs], **attrs)
