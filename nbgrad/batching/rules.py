@@ -4,7 +4,7 @@ A primitive is declared with one of the words of `WORDS`, which serve whole fami
 (`Primitive.batched`).  What declares neither is applied to one example after another.
 """
 
-from nbgrad import graph, shapes
+from nbgrad import graph
 
 
 def stacked(node, operands, mapped, size):
@@ -101,22 +101,22 @@ WORDS = {
 
 
 def each(node, operands, mapped, size):
-    """One example after another: right for every primitive, and as slow as a loop."""
-    from nbgrad.kernels.shape import concatenate, slice_
+    """A loop over the examples, each of which goes its own way: right for every primitive."""
+    from nbgrad.control.body import Body, placeholder
+    from nbgrad.control.loop import Loop
 
-    shape = (1, *node.shape)
-    if not size:
-        return graph.constant(0, node.dtype, (0, *node.shape))
-    parts = []
-    for i in range(size):
-        own = [
-            _shaped(graph.structural(slice_, (x,), {"spec": shapes.part(x.shape, 0, (i, 1, 1))}), x.shape[1:])
-            if many
-            else x
-            for x, many in zip(operands, mapped, strict=True)
-        ]
-        parts.append(_shaped(applied(node, own), shape))
-    return graph.structural(concatenate, tuple(parts), {"axis": 0})
+    one = [
+        placeholder("vmap", x.shape[1:] if m else x.shape, x.dtype, x) for x, m in zip(operands, mapped, strict=True)
+    ]
+    attrs, at = dict(node.attrs), 0
+    outputs = [applied(node, one)]
+    if node.primitive.kind in graph.CALLS:  # its other results are made with this one
+        at = attrs["index"]
+        outputs = [attrs["rule"].output(one, i) for i in range(attrs["rule"].count)]
+    order = sorted(range(len(one)), key=lambda k: mapped[k])
+    many = sum(mapped)
+    over = Loop(Body([one[k] for k in order], outputs), len(one) - many, 0, many, size, False)
+    return over.output([operands[k] for k in order], at)
 
 
 # ---------------------------------------------------------------- whole graphs

@@ -101,15 +101,25 @@ def _node(node, fresh, wholes):
         if type(made) is not tuple:
             return _shaped(made, node)
         return tuple(graph.Array(_shaped(part, node)) for part in made)
-    from nbgrad.kernels.complex import on_pairs
+    if primitive.kind in graph.CALLS:
+        called, facts = primitive, {**attrs, "rule": attrs["rule"].with_bodies(_of_pairs)}
+    else:
+        from nbgrad.kernels.complex import on_pairs
 
-    kinds = tuple(x.dtype if x.dtype.kind == "c" else None for x in node.inputs)
-    facts = {"primitive": primitive, "attrs": node.attrs, "kinds": kinds, "shape": node.shape, "dtype": node.dtype}
-    called = graph.structural(on_pairs, tuple(_whole(x, fresh, wholes) for x in node.inputs), facts)
+        kinds = tuple(x.dtype if x.dtype.kind == "c" else None for x in node.inputs)
+        facts = {"primitive": primitive, "attrs": node.attrs, "kinds": kinds, "shape": node.shape, "dtype": node.dtype}
+        called = on_pairs
+    made = graph.structural(called, tuple(_whole(x, fresh, wholes) for x in node.inputs), facts)
     if node.dtype.kind != "c":
-        return called
-    wholes[node] = called
-    return _parts(called)
+        return made
+    wholes[node] = made
+    return _parts(made)
+
+
+def _of_pairs(body):
+    """The body of a loop or a branch on arrays of pairs."""
+    inputs, _, outputs = in_pairs(*simplify(body.inputs, body.outputs))
+    return type(body)(inputs, outputs)
 
 
 def _shaped(part, node):

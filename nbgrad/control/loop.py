@@ -12,7 +12,7 @@ import numpy
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
-from nbgrad.control.body import Body, lifted, placeholder, reached
+from nbgrad.control.body import Body, lifted, reached
 from nbgrad.graph import Node
 from nbgrad.primitive import structural
 
@@ -62,6 +62,10 @@ class Loop(ruled.Rule):
         index -= self.states
         n = (self.body.outputs[self.states :] + self.body.inputs[self.constants : self.constants + self.states])[index]
         return (self.length, *n.shape), n.dtype
+
+    def with_bodies(self, change):
+        """The same of another body."""
+        return dataclasses.replace(self, body=change(self.body))
 
     def output(self, inputs, index):
         """The node of a result."""
@@ -186,23 +190,12 @@ def loop_batched(size, mapped, *xs, index, rule):
     from nbgrad.batching.rules import everywhere
 
     if rule.small:
-        return one_by_one(size, mapped, xs, rule, index)
+        return None  # each example in registers of its own
     made, inputs, many = _stacked(size, mapped, tuple(x._node for x in xs), rule)
     node = made.output(inputs, index)
     if not many[index]:
         return Array(everywhere(node, size))
     return Array(node if index < rule.states else _swapped(node))
-
-
-def one_by_one(size, mapped, xs, rule, index):
-    """A result of a call, of stacked operands: a loop over the examples, each of which goes its own way."""
-    nodes = [x._node for x in xs]
-    one = [placeholder("vmap", n.shape[1:] if m else n.shape, n.dtype, n) for n, m in zip(nodes, mapped, strict=True)]
-    order = sorted(range(len(nodes)), key=lambda k: mapped[k])
-    body = Body([one[k] for k in order], [rule.output(one, i) for i in range(rule.count)])
-    many = sum(mapped)
-    over = Loop(body, len(nodes) - many, 0, many, size, False)
-    return Array(over.output([nodes[k] for k in order], index))
 
 
 _last = None

@@ -80,6 +80,11 @@ class Repeat(ruled.Rule):
             index -= sweep.states
         return (), dtypes.INT64
 
+    def with_bodies(self, change):
+        """The same with other steps and another condition."""
+        sweeps = [dataclasses.replace(s, body=change(s.body)) for s in self.sweeps]
+        return dataclasses.replace(self, condition=change(self.condition), sweeps=tuple(sweeps))
+
     def output(self, inputs, index):
         """The node of a result."""
         return graph.structural(while_, tuple(inputs), {"index": index, "rule": self})
@@ -280,10 +285,3 @@ def _assembled(rule, drafts, adjoints):
 def while_(*xs, index, rule):
     """A result of a loop that ends by a condition: see `Repeat`."""
     return rule.aval(index)
-
-
-@while_.batched
-def while_batched(size, mapped, *xs, index, rule):
-    from nbgrad.control.loop import one_by_one
-
-    return one_by_one(size, mapped, xs, rule, index)
