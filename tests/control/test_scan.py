@@ -52,10 +52,8 @@ def as_tuple(value):
     return value if isinstance(value, tuple) else (value,)
 
 
-@pytest.mark.parametrize("jit", [0, 2])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_as_the_loop_in_python(name, jit):
-    ng.config.jit = jit
+def test_as_the_loop_in_python(name, way):
     for a, b in zip(as_tuple(TRANSFORMS[name](looped)), as_tuple(TRANSFORMS[name](plain)), strict=True):
         numpy.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
@@ -97,19 +95,15 @@ def test_operations_of_small_arrays(dtype):
             numpy.testing.assert_allclose(a, b, *close)
 
 
-@pytest.mark.parametrize("jit", [0, 2])
-def test_states_that_change_places_and_integers(jit):
+def test_states_that_change_places_and_integers(way):
     """Fibonacci numbers: what is overwritten is read first."""
-    ng.config.jit = jit
     (a, b, n), seen = ng.scan(lambda s, _: ((s[1], s[0] + s[1], s[2] + 1), s[0]), (0, 1, ng.asarray(0, dtype="int8")),
                               length=10)  # fmt: skip
     assert (int(a), int(b), int(n), n.dtype) == (55, 89, 10, "int8")
     assert seen.numpy().tolist() == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34]
 
 
-@pytest.mark.parametrize("jit", [0, 2])
-def test_from_the_last_to_the_first(jit):
-    ng.config.jit = jit
+def test_from_the_last_to_the_first(way):
     f = lambda h, x: (h * 0.5 + x, h)  # noqa: E731
     final, ys = ng.scan(f, H, XS, reverse=True)
     other, zs = ng.scan(f, H, XS[::-1].copy())
@@ -119,9 +113,7 @@ def test_from_the_last_to_the_first(jit):
     numpy.testing.assert_allclose(slope, 0.5 ** numpy.arange(7.0)[:, None] * numpy.ones(3))
 
 
-@pytest.mark.parametrize("jit", [0, 2])
-def test_no_step_and_nothing_stacked(jit):
-    ng.config.jit = jit
+def test_no_step_and_nothing_stacked(way):
     final, ys = ng.scan(lambda h, x: (h * x, h), 2.0, numpy.ones(0))
     assert (float(final), ys.numpy().shape) == (2.0, (0,))
     final, ys = ng.scan(lambda h, x: (h * 2, None), 1.0, length=5)
@@ -129,9 +121,7 @@ def test_no_step_and_nothing_stacked(jit):
     assert float(ng.grad(lambda h: ng.scan(lambda h, x: (h * 2, None), h, length=0)[0])(ng.asarray(3.0))) == 1
 
 
-@pytest.mark.parametrize("jit", [0, 2])
-def test_loops_in_loops_and_captured_arrays(jit):
-    ng.config.jit = jit
+def test_loops_in_loops_and_captured_arrays(way):
     w = RNG.normal(size=4)
 
     def f(w):
