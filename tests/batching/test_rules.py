@@ -13,7 +13,7 @@ from tests.primitives.table import ROWS
 
 SIZE = 3
 #: Primitives without a rule are applied to one example after another; nothing else is.
-ONE_BY_ONE = {"convolve", "polynomial_roots", "least_squares", "lstsq", "integral", "run_loop", "while_loop"}
+ONE_BY_ONE = {"convolve", "polynomial_roots", "least_squares", "lstsq", "integral", "run_loop"}
 
 
 def cases(row):
