@@ -12,6 +12,7 @@ import numpy
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
+from nbgrad.control import outside
 from nbgrad.control.body import Body, lifted, reached
 from nbgrad.graph import Node
 from nbgrad.primitive import structural
@@ -124,11 +125,19 @@ class Loop(ruled.Rule):
             if further is not None:
                 given.append((one(before[k]), further))
                 made[i] = backward.accumulate([made[i], given[-1][0]])
-        totals = [one(own[k]) for k in summed]
-        for i, total in enumerate(totals, len(carried)):
-            made[i] = backward.accumulate([total, made[i]])
+        made, stacks = self._read_again(made, outputs, fresh, inputs)
+        given += stacks
+        after, totals = {}, {}  # by the index in `made`: products of all steps, and placeholders of sums
+        for i, k in enumerate(summed, len(carried)):
+            after[i], terms = ([], [made[i]]) if self.small else outside.products(made[i])
+            if terms:
+                totals[i] = one(own[k])
+                made[i] = backward.accumulate([totals[i], *terms])
         at = [*own, *before, *read]
         sources = [*constants, *(None,) * states, *slices]
+        kept = [*range(len(carried)), *totals, *range(len(carried) + len(summed), len(made))]
+        factors = dict.fromkeys(n for found in after.values() for p in found for n in p.factors)
+        made = [*(made[i] for i in kept), *factors]
         used = reached(made, at)
         for k, n in enumerate(before):
             if n in used:
@@ -136,15 +145,37 @@ class Loop(ruled.Rule):
         fixed = {n: s for n, s in zip(own, constants, strict=True) if n in used}
         moving = {n: s for n, s in zip(at[len(own) :], sources[len(own) :], strict=True) if n in used}
         moving.update(given)
-        state = [*seeds.values(), *totals]
-        start = [cotangents.get(k) or backward.zeros(before[k]) for k in carried] + [backward.zeros(t) for t in totals]
+        state = [*seeds.values(), *totals.values()]
+        start = [cotangents.get(k) or backward.zeros(before[k]) for k in carried]
+        start += [backward.zeros(t) for t in totals.values()]
         outer = lifted(made, [*fixed, *state, *moving])
         body = Body([*fixed, *outer, *state, *moving], made)
         back = Loop(body, len(fixed) + len(outer), len(state), len(moving), self.length, not self.reverse)
         operands = [*fixed.values(), *outer, *start, *moving.values()]
-        pulled = [back.output(operands, i) for i in range(len(made))]
-        answers = dict(zip(wanted, map(Array, pulled), strict=True))
+        results = [back.output(operands, i) for i in range(len(made))]
+        pulled = dict(zip(kept, results, strict=False))
+        factors = dict(zip(factors, results[len(kept) :], strict=True))
+        for i, found in after.items():
+            parts = [pulled[i]] if i in pulled else []
+            parts += [p.of_all([factors[n] for n in p.factors]) for p in found]
+            pulled[i] = backward.accumulate(parts)
+        answers = {n: Array(pulled[i]) for i, n in enumerate(wanted)}
         return tuple(answers.get(n) for n in fresh)
+
+    def _read_again(self, made, outputs, fresh, inputs):
+        """`made` with results of a step that are products of matrices read and not computed, and what to read."""
+        if self.small:
+            return made, []
+        states, placeholders, stacks = self.states, {}, []
+        read = reached(made, outside.multiplied(outputs, fresh))
+        for k, n in enumerate(outputs):
+            if n in read and n not in placeholders:
+                stack = self.output(inputs, k)
+                if k < states:
+                    stack = outside.shifted(self.output(inputs, states + self.results + k), stack, self.reverse)
+                placeholders[n] = Node(None, (), (), n.shape, n.dtype, None, True)
+                stacks.append((placeholders[n], stack))
+        return ruled.copied(made, placeholders), stacks
 
     # ------------------------------------------------------------ stacked operands
 

@@ -92,8 +92,8 @@ def leaf_values(leaves, wanted):
                 f"the value of an abstract array was asked for while {transform or 'jit'} traces: it depends on an "
                 "input that has no value yet.\n"
                 f"    {describe(wanted, 'array')}\n    {describe(n, 'input')}\n"
-                "Use ng.where or ng.cond instead of `if` and ng.while_loop instead of `while`, keep float(), print() and "
-                f"numpy calls outside the {inside}, "
+                "Use ng.where or ng.cond instead of `if` and ng.while_loop instead of `while`, keep float(), print() "
+                f"and numpy calls outside the {inside}, "
                 f"or mark the argument {mark}."
             )
         values.append(n.value)

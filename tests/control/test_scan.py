@@ -119,6 +119,9 @@ def test_no_step_and_nothing_stacked(way):
     final, ys = ng.scan(lambda h, x: (h * 2, None), 1.0, length=5)
     assert (float(final), ys) == (32.0, None)
     assert float(ng.grad(lambda h: ng.scan(lambda h, x: (h * 2, None), h, length=0)[0])(ng.asarray(3.0))) == 1
+    f = lambda w, h: np.sum(ng.scan(lambda h, x: (np.tanh(w @ h), None), h, length=0)[0])  # noqa: E731
+    for found, exact in zip(ng.jit(ng.grad(f, (0, 1)))(W, H), (W * 0, H * 0 + 1), strict=True):
+        numpy.testing.assert_array_equal(found, exact)
 
 
 def test_loops_in_loops_and_captured_arrays(way):
@@ -170,8 +173,36 @@ def test_large_states_go_step_by_step():
             found, h = found + np.sum(h) ** 2, np.tanh(w @ h)
         return found
 
-    for a, b in zip(ng.jit(ng.grad(f, (0, 1)))(w, h), ng.grad(by_hand, (0, 1))(w, h), strict=True):
+    jitted = ng.jit(ng.grad(f, (0, 1)))
+    for a, b in zip(jitted(w, h), ng.grad(by_hand, (0, 1))(w, h), strict=True):
         numpy.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+    assert jitted.lower(w, h).launches.count("matmul") == 1  # the gradient by w, after the loop
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_products_are_added_up_after_the_loop(reverse, way):
+    """W from the left, transposed, twice in a step and with matrices; what a step makes of products is read again."""
+    v = RNG.normal(size=(3, 1))
+
+    def step(w, state, x):
+        h, m = state
+        h = np.tanh(w @ h + h @ w + x) + w[0]
+        return (h, np.sin(m.T @ w).T - w @ m), (np.sum(h * x), w.T @ h)
+
+    def looped(w, h, xs):
+        (h, m), (a, b) = ng.scan(lambda s, x: step(w, s, x), (h, v), xs, reverse=reverse)
+        return np.sum(h * m[:, 0]) + np.sum(a**2) + np.sum(np.sin(b))
+
+    def plain(w, h, xs):
+        state, total = (h, v), 0.0
+        for t in range(len(xs))[:: -1 if reverse else 1]:
+            state, (a, b) = step(w, state, xs[t])
+            total = total + a**2 + np.sum(np.sin(b))
+        return np.sum(state[0] * state[1][:, 0]) + total
+
+    for name in ("grad", "jit", "second", "hessian", "jvp", "grad of vmap"):
+        for a, b in zip(as_tuple(TRANSFORMS[name](looped)), as_tuple(TRANSFORMS[name](plain)), strict=True):
+            numpy.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
 def test_complex_states():
