@@ -1,9 +1,13 @@
 """What a user waits for before the first result, and what a call costs besides its work."""
 
+from collections import namedtuple
+from dataclasses import dataclass
+
 import numpy as np
 
 import nbgrad as ng
 import nbgrad.numpy as xp
+from nbgrad import trees
 
 FIRST = """
 import {folder}
@@ -101,6 +105,48 @@ class Protocols:
     def time_method(self):
         """A method."""
         self.x.sum()
+
+
+@dataclass
+class Layer:
+    """A container of two arrays."""
+
+    w: object
+    b: object
+
+
+Pair = namedtuple("Pair", "w b")
+NESTS = {
+    "lists": lambda xs: {f"layer {i}": xs[i : i + 10] for i in range(0, 1000, 10)},
+    "dataclasses": lambda xs: [Layer(*xs[i : i + 2]) for i in range(0, 1000, 2)],
+    "named tuples": lambda xs: [Pair(*xs[i : i + 2]) for i in range(0, 1000, 2)],
+    "dicts": lambda xs: [{"w": xs[i], "b": xs[i + 1]} for i in range(0, 1000, 2)],
+}
+
+
+class Nests:
+    """A thousand arrays of two numbers, as one argument."""
+
+    params = (list(NESTS),)
+    param_names = ("nest",)
+
+    def setup(self, nest):
+        self.nest = NESTS[nest]([ng.asarray(np.ones(2)) for _ in range(1000)])
+        self.leaves, self.structure = trees.flatten(self.nest)
+        self.call = ng.jit(ng.grad(lambda p: sum(xp.sum(x * x) for x in trees.flatten(p)[0])))
+        self.call(self.nest)
+
+    def time_flatten(self, nest):
+        """The leaves of the nest."""
+        trees.flatten(self.nest)
+
+    def time_unflatten(self, nest):
+        """The nest of the leaves."""
+        trees.unflatten(self.structure, self.leaves)
+
+    def time_jitted_gradient(self, nest):
+        """A jitted gradient, which is a nest as well."""
+        self.call(self.nest)
 
 
 class Tracing:

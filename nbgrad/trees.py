@@ -6,6 +6,8 @@ registered in the namespace ``"nbgrad"``) and dataclasses.  A field of a datacla
 """
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 NAMESPACE = "nbgrad"
 _known = {tuple: True, list: True, dict: True}  # classes, and whether they are containers
@@ -41,15 +43,13 @@ def _register(kind):
     import optree
 
     fields = [f for f in dataclasses.fields(kind) if f.init]
-    moving = [f.name for f in fields if not f.metadata.get("static")]
+    moving = tuple(f.name for f in fields if not f.metadata.get("static"))
     static = [f.name for f in fields if f.metadata.get("static")]
-
-    def parted(x):
-        return [getattr(x, n) for n in moving], tuple(getattr(x, n) for n in static), moving
-
-    def joined(settled, parts):
-        return kind(**dict(zip(moving, parts, strict=True)), **dict(zip(static, settled, strict=True)))
-
+    # written out for the class, as dataclasses writes __init__: both are called at every node
+    parts, settled = ("".join(f"x.{n}, " for n in names) for names in (moving, static))
+    given = [f"{n}={kept}[{i}]" for kept, names in (("p", moving), ("s", static)) for i, n in enumerate(names)]
+    parted = eval(f"lambda x: (({parts}), ({settled}), names)", {"names": moving})
+    joined = eval(f"lambda s, p: kind({', '.join(given)})", {"kind": kind})
     optree.register_pytree_node(kind, parted, joined, path_entry_type=optree.DataclassEntry, namespace=NAMESPACE)
 
 
@@ -68,9 +68,24 @@ def flatten(tree):
 def flatten_with_paths(tree, name):
     """(paths, leaves, structure), where a path is written as in Python, behind `name`: ``name['weights'][0].bias``."""
     leaves, structure = flatten(tree)
-    if structure is None:
-        return [name], leaves, None
-    return [a.codify(name) for a in structure.accessors()], leaves, structure
+    return [name] if structure is None else _Paths(structure, name), leaves, structure
+
+
+class _Paths(Sequence):
+    """The paths of all leaves, written when one is read: that takes ten times as long as to flatten."""
+
+    def __init__(self, structure, name):
+        self._structure, self._name = structure, name
+
+    @functools.cached_property
+    def _written(self):
+        return [a.codify(self._name) for a in self._structure.accessors()]
+
+    def __len__(self):
+        return self._structure.num_leaves
+
+    def __getitem__(self, i):
+        return self._written[i]
 
 
 def argument_paths(arguments):

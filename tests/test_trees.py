@@ -61,10 +61,24 @@ def test_flatten_keeps_everything():
     assert back["layers"][0].name == "first"
     assert back["scale"].right[1] is None
     assert type(back["scale"]) is Pair
-    assert trees.flatten_with_paths(nest, "p")[0] == [
+    assert list(trees.flatten_with_paths(nest, "p")[0]) == [
         "p['layers'][0].weight", "p['layers'][0].bias", "p['layers'][1].weight", "p['layers'][1].bias",
         "p['scale'].left", "p['scale'].right[0]",
     ]  # fmt: skip
+
+
+def test_a_dataclass_is_made_by_the_names_of_its_fields():
+    @dataclasses.dataclass
+    class Mixed:
+        p: str = dataclasses.field(metadata={"static": True})
+        s: object = dataclasses.field(kw_only=True)
+        kind: object
+        total: object = dataclasses.field(init=False, default=7.0)
+
+    leaves, structure = trees.flatten(Mixed("text", 2.0, s=1.0))
+    assert leaves == [1.0, 2.0] or leaves == [2.0, 1.0]
+    assert trees.unflatten(structure, leaves) == Mixed("text", 2.0, s=1.0)
+    assert trees.flatten(Mixed("other", 2.0, s=1.0))[1] != structure
 
 
 def test_gradients_are_nests_like_the_argument():

@@ -281,18 +281,20 @@ class Inputs:
                 f"not {describe(value)}{hint}"
             )
         paths, leaves, treespec = trees.flatten_with_paths(value, f"argument {position}")
-        for where, leaf in zip(paths, leaves, strict=True):
+        for i, leaf in enumerate(leaves):  # a path is written for an error only
             if isinstance(leaf, Array):
                 node = leaf._node
+            elif isinstance(leaf, numpy.ndarray) and leaf.dtype in dtypes.SUPPORTED:
+                node = graph.leaf(graph.array_value(leaf, call, "an argument"))
             elif isinstance(leaf, (numpy.ndarray, numpy.generic, float, complex)):
-                node = graph.leaf(graph.array_value(leaf, call, where))
+                node = graph.leaf(graph.array_value(leaf, call, paths[i]))
             else:
                 raise ArgumentError(
-                    f"{call}: {where} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
+                    f"{call}: {paths[i]} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
                     "with nbgrad.asarray, or move it to an argument that is not differentiated"
                 )
             if not dtypes.is_inexact(node.dtype):
-                raise _not_float(call, node, where)
+                raise _not_float(call, node, paths[i])
             self.originals.append(node)
         self.trees.append((treespec, len(leaves)))
 

@@ -90,13 +90,22 @@ uncollected = _Uncollected()
 
 
 class Trace:
-    """One traced call: the Program and how arguments and results map to its arrays."""
+    """One traced call: the Program and how arguments and results map to its arrays.
 
-    __slots__ = ("device", "fast", "inputs", "owners", "places", "program", "results", "settled")
+    Attributes
+    ----------
+    plain : bool
+        No argument was a Python number.
+    nest : structure of the arguments, or None
+        None where each of them is an array.
+    """
+
+    __slots__ = ("device", "fast", "inputs", "nest", "owners", "places", "plain", "program", "results", "settled")
 
     def __init__(self, program, owners, results, device):
         self.program, self.owners, self.results, self.device = program, owners, results, device
         self.inputs, self.fast, self.settled, self.places = (), None, False, self._places()
+        self.plain, self.nest = False, None
 
     def _places(self):
         return [devices.of(p._node.value) for p in self.owners]
@@ -130,12 +139,17 @@ class Jitted:
     def __call__(self, *args, **kwargs):
         last = self._last
         if last is not None and not kwargs and not state.tracked and config._compiled:
+            leaves = args
+            if last.nest is not None:
+                leaves, structure = trees.flatten((args, {}))
+                if structure != last.nest:
+                    return self._slow(args, kwargs)
             if last.fast is not None:
-                results = last.fast(*args)
+                results = last.fast(*leaves)
                 if results is not None:
                     return results
             else:
-                values = [a._node.value if type(a) is Array else a for a in args]
+                values = [a._node.value if type(a) is Array else a for a in leaves]
                 values += [p._node.value for p in last.owners]
                 if len(values) == len(last.inputs) and all(map(_fits, values, last.inputs)):
                     return last.results(last.program.run(values))
@@ -147,7 +161,7 @@ class Jitted:
         with uncollected:
             trace, values = self._traced(args, kwargs, bool(config._check_values))
             trace.settle()
-        simple = config._compiled and not self._static_nums and trace.device is None and _flat(args)
+        simple = config._compiled and not kwargs and not self._static_nums and trace.device is None and trace.plain
         self._last = trace if simple else None
         values += [p._node.value for p in trace.owners]
         return trace.results(trace.program.run(values))
@@ -178,6 +192,8 @@ class Jitted:
         if trace is None or not trace.fits():
             paths = trees.argument_paths(dynamic) if checked else None
             trace = traces[key] = self._trace(structure, values, static, paths)
+            trace.plain = all(type(kind) is tuple for kind in kinds)
+            trace.nest = None if _flat(dynamic[0]) else structure
         return trace, values
 
     def _parted(self, args, kwargs):
@@ -316,6 +332,10 @@ class Results:
         self._add(result)
 
     def __call__(self, arrays):
+        with uncollected:
+            return self._made(arrays)
+
+    def _made(self, arrays):
         stack = []
         for kind, detail in self.steps:
             if kind == call.ARRAY:

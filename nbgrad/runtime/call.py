@@ -40,7 +40,7 @@ from nbgrad.runtime.intrinsics import (
 )
 
 #: Words of `stack` that arrays and unfinished results may take.
-ROOM = 120
+ROOM = 4000
 #: What a step makes.
 ARRAY, OBJECT, TUPLE, LIST, DICT, OTHER, NDARRAY = range(7)
 
@@ -145,7 +145,7 @@ def builtin(compiled, parameters, steps):
     """
     offsets = _offsets()
     arrays = len(compiled.inputs) + len(compiled.outputs)
-    if offsets is None or not compiled.simple or arrays + len(steps) > ROOM:
+    if offsets is None or not compiled.simple or arrays + _depth(steps) > ROOM:
         return None
     if any(bucket is not None for _, _, bucket in compiled.made) or any(kind == OTHER for kind, _ in steps):
         return None  # memory of the pool, containers of a registry
@@ -168,6 +168,15 @@ def builtin(compiled, parameters, steps):
         _new_from_descr(), arrays, node["shape"], node["dtype"], shape_table.ctypes.data,
     ]  # fmt: skip
     return driver.method(call, numpy.array(words, numpy.int64), (*keep, *tables))
+
+
+def _depth(steps):
+    """How many results of steps lie on the stack at most."""
+    depth = most = 0
+    for kind, detail in steps:
+        depth += 1 - (detail if kind in (TUPLE, LIST, DICT) else 0)
+        most = max(most, depth)
+    return most
 
 
 _found = []

@@ -225,13 +225,13 @@ def sleep():
 
 @Intrinsic
 def stack():
-    """The address of 128 words that live until the compiled function returns."""
+    """The address of 4,096 words that live until the compiled function returns."""
 
     def emit(builder, context, types):
         from llvmlite import ir
 
         with builder.goto_entry_block():
-            memory = builder.alloca(ir.IntType(64), 128)
+            memory = builder.alloca(ir.IntType(64), 4096)
         return builder.ptrtoint(memory, ir.IntType(64))
 
     return Emission("stack", _word, emit, 0)

@@ -81,6 +81,35 @@ def test_what_does_not_fit_is_left_to_python():
     assert jitted(ng.asarray(X) + 1).tolist() == [4.0, 6.0, 8.0]
 
 
+def test_a_nest_of_arguments_needs_no_trace_of_the_same_shapes():
+    double = ng.jit(lambda p: {k: v * (2 if k == "a" else 3) for k, v in p.items()})
+    for names in ("ab", "ab", "bc", "ab", "ab"):
+        found = double(dict(zip(names, (X, X + 1), strict=True)))
+        for name, x in zip(names, (X, X + 1), strict=True):
+            numpy.testing.assert_array_equal(found[name], x * (2 if name == "a" else 3))
+    assert double._last.fast([X, X]) is None
+    numpy.testing.assert_array_equal(double({"a": X[:2], "b": 1.5})["b"], 4.5)
+
+
+def test_many_arguments_and_results_pass_through_one_call():
+    params = {f"layer {i}": [numpy.full(2, i), numpy.full(2, -i)] for i in range(500)}
+    norm = ng.jit(ng.grad(lambda p: sum(np.sum(w**3) for layer in p.values() for w in layer) / 3))
+    params = {name: [w.astype(float) for w in layer] for name, layer in params.items()}
+    norm(params)
+    assert norm._last.fast is not None
+    found = norm(params)
+    assert list(found) == list(params)
+    for name, layer in params.items():
+        for g, w in zip(found[name], layer, strict=True):
+            numpy.testing.assert_allclose(g, w * w, rtol=1e-15)
+
+
+def test_keywords_are_not_taken_for_positions():
+    fn = ng.jit(lambda x, y=0.0, z=0.0: x + 2 * y + 3 * z)
+    numpy.testing.assert_array_equal(fn(X, z=X), 4 * X)
+    numpy.testing.assert_array_equal(fn(X, X), 3 * X)
+
+
 def test_parameters_are_read_anew():
     w = ng.Parameter(ng.asarray(2.0), name="w")
     jitted = ng.jit(lambda x: x * w)
