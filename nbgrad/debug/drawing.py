@@ -1,5 +1,6 @@
 """draw: the graph of a function as a picture, its launches as boxes around the operations that they fuse."""
 
+import itertools
 import os
 
 from nbgrad import graph
@@ -151,7 +152,7 @@ class _Picture:
 
     def draw(self):
         members = {k: _nodes(unit) for k, (unit, _) in self.units.items()}
-        count = sum(map(len, members.values()))
+        count = sum(map(len, members.values())) + sum(len(list(_within(row))) for row in self.rows)
         self.legend(count <= MOST)
         if count > MOST:
             self.launches()
@@ -166,6 +167,8 @@ class _Picture:
                          color="#a0a0a0", fontsize="9", fontcolor="#404040", margin="10", labeljust="l")  # fmt: skip
                 for node in members[k]:
                     self.operation(box, node, k)
+                for row in rows:
+                    self.inside(box, row, self.id(members[k][0]))
         for k, nodes in members.items():
             for node in nodes:
                 self.arrows(node, k)
@@ -176,16 +179,25 @@ class _Picture:
         """The name and what the colours mean, over the picture."""
         colours = [("forward", _FORWARD), ("backward", _BACKWARD)] + ([] if each else [("both passes", _BOTH)])
         cells = "".join(f'<td bgcolor="{fill}"> {name} </td>' for name, (fill, _) in colours)
-        more = "bold arrow: through memory", "thin: in a register", "dashed: computed again rather than read"
+        more = ["bold arrow: through memory", "thin: in a register", "dashed: computed again rather than read"]
+        more += ["dotted: launches that a launch runs, in order"] if any(r.inside for r in self.rows) else []
         cells += "".join(f"<td>{text}</td>" for text in more) if each else "<td>one box for each launch</td>"
         name = f"<b>{tables.html.escape(self.study.name)}</b>"
         title = f'<tr><td colspan="{cells.count("<td")}" align="left">{name}</td></tr>'
         self.picture.attr(label=f'<<table border="0" cellspacing="4">{title}<tr>{cells}</tr></table>>')
 
     def id(self, node, home=None):
-        """The name of a node in the picture; what is computed again has one in each launch that does so."""
+        """The name of a node in the picture; what is computed again has one in each launch that does so.
+
+        All results of a loop or a choice are one node.
+        """
+        node = self.call(node)[0]
         key = (node, home) if node in self.plan.recomputed else node
         return self.ids.setdefault(key, f"n{len(self.ids)}")
+
+    def call(self, node):
+        """The results that are computed together with a node; for most it is alone."""
+        return self.lowering.loops.get(node, [node])
 
     def again(self, nodes):
         """What a launch computes again for itself, inputs first."""
@@ -199,7 +211,7 @@ class _Picture:
 
     def operation(self, box, node, home):
         fill, line = _BACKWARD if is_backward(node) else _FORWARD
-        lines = [_shown(node), tables.shape(node)]
+        lines = [_shown(node), tables.few([tables.shape(n) for n in self.call(node)])]
         origin = node.fact("origin")
         while origin is not None and origin.fact("derivative_of") is not None:
             origin = origin.fact("derivative_of")
@@ -207,6 +219,23 @@ class _Picture:
             lines.append(site_text(origin.site))
         dashed = {"style": "filled,rounded,dashed"} if node in self.plan.recomputed else {}
         box.node(self.id(node, home), "\\n".join(lines), fillcolor=fill, color=line, **dashed)
+
+    def inside(self, box, row, start):
+        """Draw the launches that a launch runs, one group for each time at which they are run."""
+        groups = {}
+        for deep in row.inside:
+            groups.setdefault(deep.when, []).append(deep)
+        for when, group in groups.items():
+            box.edge(start, _id(group[0]), style="dotted")  # not inside: that would draw `start` there
+            with box.subgraph(name=f"cluster_{_id(group[0])}") as inner:
+                inner.attr(label=when, fillcolor="#ffffff", margin="8")
+                for deep in group:
+                    text = f"{tables.cut(deep.name, 32)}\\n{deep.kind}, {_moved(deep)}"
+                    inner.node(_id(deep), text, fillcolor=_LAUNCH.get(deep.kind, "#fafafa"), color="#a0a0a0")
+                for deep, after in itertools.pairwise(group):
+                    inner.edge(_id(deep), _id(after), style="dotted")
+                for deep in group:
+                    self.inside(inner, deep, _id(deep))
 
     def arrows(self, node, home):
         for x in dict.fromkeys(node.inputs):
@@ -249,6 +278,8 @@ class _Picture:
         for row in self.rows:
             fill, line = {"forward": _FORWARD, "backward": _BACKWARD, "both": _BOTH}[row.part]
             text = f"{row.index}: {tables.cut(row.name, 32)}\\n{row.kind}, {_moved(row)}"
+            if row.inside:
+                text += f"\\ninside: {tables.few([tables.cut(r.name, 24) for r in row.inside])}"
             name = f"launch{row.index}"
             self.picture.node(name, text, fillcolor=fill, color=line)
             for array in row.reads:
@@ -281,6 +312,17 @@ def _groups(unit):
     return unit.groups if isinstance(unit, Rows) else [unit]
 
 
+def _within(row):
+    """Rows of all launches that a launch runs, and that these run."""
+    for deep in row.inside:
+        yield from deep.everything()
+
+
+def _id(row):
+    """The name in the picture of a launch inside of another one."""
+    return f"inside_{row.index.replace('.', '_')}"
+
+
 def _shown(node):
     """An operation, with the numbers among its operands."""
     numbers = [_number(x) for x in node.inputs]
@@ -301,7 +343,7 @@ def _title(rows):
     """What is written over the launches of one box."""
     numbers = ", ".join(str(r.index) for r in rows)
     kinds = ", ".join(dict.fromkeys(r.kind for r in rows))
-    return f"launch{'es' if len(rows) > 1 else ''} {numbers}: {kinds}\\l{', '.join(map(_moved, rows))}\\l"
+    return f"launch{'es' if len(rows) > 1 else ''} {numbers}: {kinds}\\l{tables.few(list(map(_moved, rows)))}\\l"
 
 
 def _moved(row):

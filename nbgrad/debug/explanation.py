@@ -5,10 +5,12 @@ import dataclasses
 from nbgrad import graph, shapes
 from nbgrad.compile.fuse import LONGEST_CHAIN, is_elementwise
 from nbgrad.compile.rows import Rows
+from nbgrad.control.choice import Choice
+from nbgrad.control.loop import Loop
 from nbgrad.debug import tables
 from nbgrad.debug.recording import Study, is_backward
 from nbgrad.errors import site_text
-from nbgrad.runtime import pool
+from nbgrad.runtime import pool, steps
 
 
 @dataclasses.dataclass
@@ -22,7 +24,8 @@ class LaunchRow:
     name : str
     kind : str
         ``"loop"``; ``"rows"``, several loops over the same rows; ``"BLAS"``; ``"kernel"``, the text of one primitive;
-        ``"copy"``; ``"fill"``, with one number; ``"join"``, of partial results; ``"NumPy"``, not compiled.
+        ``"copy"``; ``"fill"``, with one number; ``"join"``, of partial results; ``"steps"``, of a loop or a
+        choice, which runs other launches; ``"NumPy"``, not compiled.
     operations : list of str
         The primitives that it fuses.
     shape : tuple of int
@@ -37,6 +40,8 @@ class LaunchRow:
         ``"forward"``, ``"backward"`` or ``"both"``: whether it computes derivatives.
     why : str
         Why it is a copy or on NumPy; else empty.
+    inside : list of InsideRow
+        The launches that it runs.
     """
 
     index: int
@@ -51,6 +56,32 @@ class LaunchRow:
     lines: list
     part: str
     why: str = ""
+    inside: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class InsideRow:
+    """A launch that another one runs: ``index`` is ``"1.0"`` for the first inside of launch 1, ``when`` says how often.
+
+    Bytes are those of one run.  The others are as in `LaunchRow`; ``inside`` has those of a loop in a loop.
+    """
+
+    index: str
+    when: str
+    name: str
+    kind: str
+    operations: list
+    shape: tuple
+    bytes_read: int
+    bytes_written: int
+    lines: list
+    inside: list
+
+    def everything(self):
+        """This row and all that are inside of it."""
+        yield self
+        for row in self.inside:
+            yield from row.everything()
 
 
 @dataclasses.dataclass
@@ -115,6 +146,13 @@ class Explanation:
             [(r.index, tables.cut(r.name), r.kind, r.part, "x".join(map(str, r.shape)) or "1",
               tables.few(r.reads), tables.few(r.writes), tables.size(r.bytes_read), tables.size(r.bytes_written),
               tables.few(r.lines)) for r in self.launches],
+        )  # fmt: skip
+        yield (
+            "Inside of launches",
+            ("#", "launch", "kind", "when", "shape", "bytes in", "bytes out", "lines"),
+            [(r.index, tables.cut(r.name), r.kind, r.when, "x".join(map(str, r.shape)) or "1",
+              tables.size(r.bytes_read), tables.size(r.bytes_written), tables.few(r.lines))
+             for launch in self.launches for row in launch.inside for r in row.everything()],
         )  # fmt: skip
         yield (
             "Stored between launches",
@@ -219,17 +257,41 @@ class Reader:
 
     def row(self, index, launch):
         note = self.lowering.notes[launch]
+        nodes, kind, why, names, largest, lines = self.facts(launch, note)
+        return LaunchRow(
+            index, launch.name, kind, names, largest,
+            list(dict.fromkeys(map(self.label, launch.reads))), list(dict.fromkeys(map(self.label, launch.writes))),
+            note.read, note.written, lines, part_of(nodes), why, self.inside(str(index), launch, nodes),
+        )  # fmt: skip
+
+    def facts(self, launch, note):
+        """(nodes, kind, why, operations, shape, lines) of a launch."""
         groups = note.unit.groups if isinstance(note.unit, Rows) else [note.unit]
         nodes = [n for g in groups for n in (*g.nodes, *g.reductions)]
+        if launch.parts:  # one for all results of a call
+            nodes = self.lowering.loops.get(nodes[0], nodes)
         kind, why = self.kind(launch, note.unit, nodes)
         names = [n.primitive.name for n in nodes if n.primitive.name != "identity"]
         lines = dict.fromkeys(site_text(o.site) for n in nodes if (o := _written(n)) is not None)
-        largest = max((g.domain for g in groups), key=shapes.size)
-        return LaunchRow(
-            index, launch.name, kind, names or ["copy"], largest,
-            list(dict.fromkeys(map(self.label, launch.reads))), list(dict.fromkeys(map(self.label, launch.writes))),
-            note.read, note.written, [line for line in lines if line], part_of(nodes), why,
-        )  # fmt: skip
+        names = names[:1] if launch.parts else names or ["copy"]
+        return nodes, kind, why, names, max((g.domain for g in groups), key=shapes.size), [x for x in lines if x]
+
+    def inside(self, index, launch, nodes):
+        """Rows for the launches that a launch runs."""
+        found = []
+        for k, part in enumerate(sorted(launch.parts, key=lambda p: p.slot)):
+            when = _when(k, part.slot, dict(nodes[0].attrs)["rule"])
+            for deep in part.launches:
+                number, note = f"{index}.{len(found)}", self.lowering.notes.get(deep)
+                if note is None:  # all steps in one kernel
+                    found.append(InsideRow(number, when, deep.name, "kernel", [deep.name], (), 0, 0, [], []))
+                    continue
+                inner, kind, _, names, shape, lines = self.facts(deep, note)
+                found.append(
+                    InsideRow(number, when, deep.name, kind, names, shape, note.read, note.written, lines,
+                              self.inside(number, deep, inner))
+                )  # fmt: skip
+        return found
 
     def kind(self, launch, unit, nodes):
         """(kind of a launch, why)."""
@@ -239,11 +301,15 @@ class Reader:
             return "BLAS", ""
         if launch.name.endswith("_join"):
             return "join", ""
+        if launch.parts:
+            return "steps", ""
         first = nodes[0]
         if not launch.reads and first.primitive.kind not in ("elementwise", "cast", "reduction"):
             return "fill", ""
         if launch.name == "contiguous":
             return "copy", f"{first.primitive.name} takes arrays whose elements lie one after another"
+        if launch.name == "state":
+            return "copy", "a loop has memory of its own for its state"
         if launch.name == "copy":
             return "copy", "a reshape of an array whose elements do not lie in that order"
         if all(n.primitive.name == "identity" for n in nodes):
@@ -278,6 +344,13 @@ class Reader:
                     why = "parts of a reduction, one for each chunk, which are joined"
                     if self.launches[k].name == "contiguous":
                         why = "a copy for the launch behind it"
+                    for launch in (self.launches[m] for m in self.makers[id(b)]):
+                        if launch.parts:
+                            why = (
+                                "handed on from step to step"
+                                if id(b) not in _within(launch)
+                                else ("between the launches inside of the launch")
+                            )
                     text = f"{b.dtype}[{b.size}]"
                     found.append(StoredRow(self.label(b), text, b.nbytes, [k], self.readers.get(id(b), []), why))
         return found
@@ -312,6 +385,25 @@ def part_of(nodes):
     """``"forward"``, ``"backward"`` or ``"both"``."""
     found = set(map(is_backward, nodes))
     return "both" if len(found) == 2 else "backward" if True in found else "forward"
+
+
+def _when(k, slot, rule):
+    """When, and how often, the launches of part `k` are run."""
+    if isinstance(rule, Loop):
+        return f"each of {rule.length} steps"
+    if isinstance(rule, Choice):
+        return f"branch {k}"
+    if slot < steps.SWEEPS:
+        return "before each step"
+    k, which = divmod(slot - steps.SWEEPS, steps.SWEEP_WORDS)
+    sweep = f", sweep {k}{' (backwards)' if rule.sweeps[k].back else ''}" if len(rule.sweeps) > 1 else ""
+    return f"{('at the start', 'each step', 'at the end')[which]}{sweep}"
+
+
+def _within(launch):
+    """What the launches inside of a launch address in its memory other than by its cells."""
+    inner = (deep for part in launch.parts for x in part.launches for deep in x.everything())
+    return {id(view.origin) for deep in inner for _, view, _ in deep.words.addresses}
 
 
 def _distinct(buffers):
@@ -349,6 +441,8 @@ def _why_numpy(node):
         return f"{attrs['primitive'].name} has no compiled text where complex numbers come in or out"
     if primitive.name == "matmul":
         return f"no BLAS for products of {node.dtype}, or none that takes these strides"
+    if "rule" in attrs:
+        return "an operation in it has no compiled text: its steps are NumPy calls"
     if primitive.kernel is None or primitive.layout is None:
         return f"{primitive.name} has no compiled text: its NumPy reference is called"
     shown = ", ".join(tables.shape(x) for x in node.inputs)

@@ -1,5 +1,6 @@
 """A function traced and lowered once more, with notes of where each launch comes from."""
 
+import contextlib
 import time
 
 from nbgrad import graph, shapes, trees
@@ -25,12 +26,14 @@ class Note:
 
 
 def recording(base):
-    """A `Lowering` like `base` that keeps a `Note` of each launch."""
+    """A `Lowering` like `base` that keeps a `Note` of each launch, also of those that run inside of others."""
+    notes = {}
 
     class Recording(base):
         def __init__(self, inputs, captured, outputs):
-            self.notes, self._unit, self._touched = {}, None, {}
+            self.notes, self._touched = notes, {}
             super().__init__(inputs, captured, outputs)
+            _matched(outputs, self.outputs)
 
         def _launch(self, group):
             self._noted(group, super()._launch, group)
@@ -63,11 +66,11 @@ def recording(base):
             self._touched[id(launch)] = self._bytes(reads), self._bytes(writes)
             super()._add(launch, reads, writes, total, grain, cost)
 
-        def _host(self, node):
-            super()._host(node)
+        def _host(self, node, call=None, *how):
+            super()._host(node, call, *how)
             launch = self.launches[-1]
-            views = [v for v in launch.operands if hasattr(v, "origin")]
-            self._touched[id(launch)] = self._bytes(views[:-1]), self._bytes(views[-1:])
+            views, results = [v for v in launch.operands if hasattr(v, "origin")], launch.results or 1
+            self._touched[id(launch)] = self._bytes(views[:-results]), self._bytes(views[-results:])
 
         def _bytes(self, views):
             """Bytes of the elements of some views."""
@@ -113,11 +116,8 @@ class Study:
             if isinstance(a, graph.Array):
                 a.realize()
         self.phases, start = [], time.perf_counter()
-        before, graph.state.watched = graph.state.watched, True
-        try:
+        with _watched():
             self.trace, self.values = fresh._traced(args, {})
-        finally:
-            graph.state.watched = before
         self.phases.append(("trace and simplify", start, time.perf_counter() - start))
         self.names = trees.argument_paths(fresh._parted(args, {})[0])
         self.names += [f"Parameter {p.name}" for p in self.trace.owners]
@@ -131,9 +131,9 @@ class Study:
 
         start = time.perf_counter()
         self.graph = self.trace.program._graph
-        self.lowering = recording(Lowering)(*self.graph)
+        with _watched():  # what runs inside of launches is simplified only now
+            self.lowering = recording(Lowering)(*self.graph)
         self.phases.append(("plan", start, time.perf_counter() - start))
-        _matched(self.graph[2], self.lowering.outputs)
 
     def label(self, buffer, numbers):
         """What a buffer is called; `numbers` are those of intermediate values."""
@@ -144,6 +144,16 @@ class Study:
         if buffer.kind == "output":
             return f"result {buffer.index}"
         return f"t{numbers.setdefault(id(buffer), len(numbers))}"
+
+
+@contextlib.contextmanager
+def _watched():
+    """Nodes are told what they were made from."""
+    before, graph.state.watched = graph.state.watched, True
+    try:
+        yield
+    finally:
+        graph.state.watched = before
 
 
 def _matched(before, after):

@@ -1,5 +1,6 @@
 """draw: every operation once, in the box of its launch, in the colour of its pass."""
 
+import itertools
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from nbgrad.debug import drawing
 graphviz = pytest.importorskip("graphviz", reason="The package graphviz is not installed.")
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="The program dot of Graphviz is not installed.")
 
-A, B = numpy.ones((64, 32)), numpy.ones((32, 16))
+A, B, S = numpy.ones((64, 32)), numpy.ones((32, 16)), numpy.eye(64)
 
 
 def network(w, x):
@@ -32,6 +33,14 @@ def deep(x):
     for _ in range(8):
         x = np.tanh(np.matmul(x, B @ B.T) + np.mean(x, 0)) / np.sum(np.exp(x), 1, keepdims=True)
     return np.sum(x)
+
+
+def steps(x, w):
+    """A loop with a loop inside, of which all results are read."""
+    inner = lambda c, t: (np.tanh(np.matmul(c, w)) * t, None)  # noqa: E731
+    outer = lambda c, t: (ng.scan(inner, c, np.arange(3.0))[0] * t, np.sum(c))  # noqa: E731
+    last, sums = ng.scan(outer, x, np.arange(4.0))
+    return np.sum(last) + np.sum(sums)
 
 
 def nodes(dot):
@@ -101,12 +110,37 @@ def test_what_is_computed_again_is_dashed_in_each_launch_that_does_so():
     assert any("dashed" in line for line in again)
 
 
-@pytest.mark.parametrize("fn", [network, ng.grad(softmax), ng.value_and_grad(deep)], ids=["network", "rows", "deep"])
+@pytest.mark.parametrize("fn", [network, ng.grad(softmax), ng.value_and_grad(deep), ng.value_and_grad(steps)],
+                         ids=["network", "rows", "deep", "steps"])  # fmt: skip
 def test_every_arrow_leads_from_and_to_something_drawn(fn):
-    args = (B, A) if fn is network else (A,)
+    args = (B, A) if fn is network else (S, S) if "steps" in fn.__name__ else (A,)
     dot = ng.debug.draw(fn, *args).dot
     assert arrows(dot)
     assert {end for arrow in arrows(dot) for end in arrow} == set(nodes(dot))
+
+
+def test_launches_inside_of_a_launch_are_boxes_in_its_box():
+    dot = ng.debug.draw(steps, S, S).dot
+    row = next(r for r in ng.debug.explain(steps, S, S).launches if r.kind == "steps")
+    drawn = {name: label for name, (label, _) in nodes(dot).items() if name.startswith("inside_")}
+    expected = {f"inside_{r.index.replace('.', '_')}": r for launch in row.inside for r in launch.everything()}
+    assert set(drawn) == set(expected)
+    assert all(drawn[k].startswith(f"{r.name}\\n{r.kind}, ") for k, r in expected.items())
+    deep = next(r for r in row.inside if r.kind == "steps").inside
+    assert [r.when for r in deep] == ["each of 3 steps"] * len(deep)
+    for tail, head in itertools.pairwise(f"inside_{r.index.replace('.', '_')}" for r in deep):
+        assert (tail, head) in arrows(dot)
+    box = dot[dot.index('label="each of 3 steps"') :].partition("}")[0]
+    assert set(nodes(box)) == {f"inside_{r.index.replace('.', '_')}" for r in deep}
+    assert re.search(r"loop.*\\nfloat64\[64, 64\], float64\[4\]", dot)  # one node for all results
+    assert "dotted: launches that a launch runs" in dot
+    assert "dotted" not in ng.debug.draw(network, B, A).dot
+
+
+def test_where_only_launches_are_drawn_what_runs_inside_is_named(monkeypatch):
+    monkeypatch.setattr(drawing, "MOST", 3)
+    dot = ng.debug.draw(lambda x: ng.switch(0, [np.sin, lambda x: np.tanh(np.matmul(x, x))], x), S).dot
+    assert "inside: sin, matmul, tanh" in dot
 
 
 def test_of_large_programs_only_the_launches_are_drawn(monkeypatch):

@@ -184,3 +184,86 @@ def test_random_programs_have_a_reason_for_every_value():
 def test_arguments_are_checked():
     with pytest.raises(ng.ArgumentError, match="explain: fn must be callable, got int 3"):
         ng.debug.explain(3)
+
+
+SQUARE = numpy.eye(80) * 0.5
+
+
+def steps_of_matrices(w, x):
+    c, sums = ng.scan(lambda c, t: (np.tanh(np.matmul(c, w)) + t, np.sum(c)), x, np.arange(5.0))
+    return np.sum(c) + np.sum(sums)
+
+
+def branches_of_matrices(k, x):
+    return np.sum(ng.switch(k, [np.sin, lambda x: np.tanh(np.matmul(x, x))], x))
+
+
+def until_it_is_small(x):
+    step = lambda c: np.tanh(np.matmul(c, SQUARE))  # noqa: E731
+    return np.sum(ng.while_loop(lambda c: np.sum(c) > 1.0, step, x))
+
+
+def inside(fn, *args):
+    found = ng.debug.explain(fn, *args)
+    (row,) = [r for r in found.launches if r.kind == "steps"]
+    return row, [(r.name, r.kind, r.when) for r in row.inside]
+
+
+def test_what_runs_inside_of_a_launch_and_how_often():
+    row, found = inside(steps_of_matrices, SQUARE, SQUARE)
+    assert (row.name, row.operations, row.part) == ("loop", ["loop"], "forward")
+    assert sorted(found) == [(*what, "each of 5 steps")
+                             for what in (("matmul", "BLAS"), ("sum", "loop"), ("tanh_add", "loop"))]  # fmt: skip
+    first = steps_of_matrices.__code__.co_firstlineno
+    assert {line for r in row.inside for line in r.lines} == {f"test_explain.py:{first + 1}"}
+    assert [r.index for r in row.inside] == [f"{row.index}.{k}" for k in range(3)]
+    product = next(r for r in row.inside if r.kind == "BLAS")
+    assert (product.shape, product.bytes_read, product.bytes_written) == ((80, 80), 8 * 2 * 80**2, 8 * 80**2)
+    _, found = inside(branches_of_matrices, 1, SQUARE)
+    assert found == [("sin", "loop", "branch 0"), ("matmul", "BLAS", "branch 1"), ("tanh", "loop", "branch 1")]
+    _, found = inside(until_it_is_small, SQUARE)
+    assert [w[::2] for w in found if w[1] != "copy"] == [
+        ("sum", "before each step"), ("greater", "before each step"), ("matmul", "each step"), ("tanh", "each step")
+    ]  # fmt: skip
+
+
+def test_the_sweeps_of_a_gradient_are_told_apart():
+    found = ng.debug.explain(ng.grad(steps_of_matrices), SQUARE, SQUARE)
+    products = [[r.name for r in launch.inside].count("matmul") for launch in found.launches if launch.kind == "steps"]
+    assert products == [1, 3]  # the second computes tanh again
+    found = ng.debug.explain(ng.value_and_grad(steps_of_matrices), SQUARE, SQUARE)
+    assert [r.part for r in found.launches if r.kind == "steps"] == ["both", "backward"]
+    row, found = inside(ng.grad(until_it_is_small), SQUARE)
+    assert row.part == "backward"
+    whens = [when for name, _, when in found if name == "matmul"]
+    assert whens == ["each step, sweep 0", *["each step, sweep 1 (backwards)"] * 2]
+
+
+def test_loops_in_loops():
+    def f(x):
+        inner = lambda c, t: (np.tanh(np.matmul(c, SQUARE)), None)  # noqa: E731
+        return ng.scan(lambda c, t: (ng.scan(inner, c, None, 3)[0] * t, None), x, np.arange(4.0))[0]
+
+    row, _ = inside(f, SQUARE)
+    (deep,) = [r for r in row.inside if r.kind == "steps"]
+    assert (deep.when, {r.when for r in deep.inside}) == ("each of 4 steps", {"each of 3 steps"})
+    assert deep.inside[0].index == f"{deep.index}.0"
+    assert all(f"{r.index}  {r.name}" in str(ng.debug.explain(f, SQUARE)) for r in row.inside for r in r.everything())
+
+
+@pytest.mark.parametrize("fn", [steps_of_matrices, branches_of_matrices, until_it_is_small])
+def test_memory_of_steps_is_not_taken_for_parts_of_a_reduction(fn):
+    args = {steps_of_matrices: (SQUARE, SQUARE), branches_of_matrices: (1, SQUARE)}.get(fn, (SQUARE,))
+    whys = {why for _, why in stored(fn, *args)}
+    assert "between the launches inside of the launch" in whys
+    assert ("handed on from step to step" in whys) == (fn is not branches_of_matrices)
+    assert not any("reduction, one for each chunk" in why for why in whys)
+
+
+def test_loops_that_are_left_to_numpy_say_so():
+    def f(x):
+        return ng.scan(lambda c, t: (np.real(np.linalg.eigvals(c)) * np.eye(3) * t, np.sum(c)), x, np.arange(4.0))
+
+    (row,) = ng.debug.explain(f, numpy.eye(3)).on_numpy
+    assert row.why == "an operation in it has no compiled text: its steps are NumPy calls"
+    assert (row.bytes_read, row.bytes_written) == (8 * (9 + 4 + 9), 8 * (9 + 4))

@@ -96,3 +96,17 @@ def test_options_are_checked():
         ng.debug.profile(loss, X, repeat=0)
     with pytest.raises(ng.ArgumentError, match="profile: fn must be callable"):
         ng.debug.profile(None, X)
+
+
+def test_a_launch_that_runs_others_is_one_row(tmp_path):
+    def f(x):
+        step = lambda c: np.tanh(np.matmul(c, c) * 0.5)  # noqa: E731
+        return np.sum(ng.while_loop(lambda c: np.sum(c) > 1.0, step, x))
+
+    found = ng.debug.profile(ng.value_and_grad(f), numpy.eye(80), repeat=3)
+    slow = [r for r in found.rows if r.kind == "steps"]
+    assert [r.part for r in slow] == ["forward", "backward"]
+    assert sum(r.share for r in slow) > 0.5
+    found.trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["cat"] for e in events if e["ph"] == "X"].count("steps") == 2
