@@ -47,15 +47,20 @@ def _explained(call, node, x, partly):
             f"result of {name}",
         )
         cure = f"Use nbgrad.grad on a function that contains the inner {name}, or make x an nbgrad.Parameter"
+    elif name == "jit":
+        what = "an array between y and x is the result of a jitted function, which leaves no graph"
+        label = "result of jit"
+        cure = f"Call {call} inside the jitted function, or differentiate without jit; stop_gradient makes it constant"
     else:
         what, label = (
             "the value of an array between y and x was read (printed, converted, realized) before",
             f"read ({name})",
         )
         cure = f"Make x an nbgrad.Parameter, call {call} before reading values, or use nbgrad.grad on a function"
+    kept = "" if name == "jit" else "; only what descends from a Parameter keeps its history"
     return (
-        f"{call}: {what}, and {'a part of ' if partly else ''}the path to x was dropped with it; only what descends "
-        f"from a Parameter keeps its history.\n    {describe(node, label)}\n    {describe(x, 'x')}\n{cure}."
+        f"{call}: {what}, and {'a part of ' if partly else ''}the path to x was dropped with it{kept}.\n"
+        f"    {describe(node, label)}\n    {describe(x, 'x')}\n{cure}."
     )
 
 
@@ -75,7 +80,10 @@ def _carries(node):
 
 
 def _may_depend(node, x):
-    origins, oldest = node.fact("origins") or (None, 0)
+    owners = node.fact("owners")
+    if owners and any(p is x.fact("owner") for p in owners):
+        return True
+    origins, oldest = node.fact("origins") or ((None, 0) if owners is None else (frozenset(), 1 << 62))
     if origins is not None and x.primitive is None and x.fact("forgotten") is None:
         return x.serial in origins
     return oldest <= x.serial

@@ -98,14 +98,29 @@ class Trace:
         No argument was a Python number.
     nest : structure of the arguments, or None
         None where each of them is an array.
+    lost : dict or None
+        What nodes of results remember of the Parameters that the function captured: no gradient passes to them.
     """
 
-    __slots__ = ("device", "fast", "inputs", "nest", "owners", "places", "plain", "program", "results", "settled")
+    __slots__ = (
+        "device",
+        "fast",
+        "inputs",
+        "lost",
+        "nest",
+        "owners",
+        "places",
+        "plain",
+        "program",
+        "results",
+        "settled",
+    )
 
     def __init__(self, program, owners, results, device):
         self.program, self.owners, self.results, self.device = program, owners, results, device
         self.inputs, self.fast, self.settled, self.places = (), None, False, self._places()
         self.plain, self.nest = False, None
+        self.lost = {"forgotten": "jit", "owners": tuple(owners)} if owners else None
 
     def _places(self):
         return [devices.of(p._node.value) for p in self.owners]
@@ -122,7 +137,7 @@ class Trace:
         if config._compiled and not self.settled and self.device is None:
             compiled = self.program.compiled()
             self.inputs, self.settled = compiled.inputs, True
-            self.fast = call.builtin(compiled, self.owners, self.results.steps)
+            self.fast = call.builtin(compiled, self.owners, self.results.steps, self.lost)
 
 
 class Jitted:
@@ -149,27 +164,32 @@ class Jitted:
                 if results is not None:
                     return results
             else:
-                values = [a._node.value if type(a) is Array else a for a in leaves]
+                values = [a._node.value if type(a) is Array and not a._node.history else a for a in leaves]
                 values += [p._node.value for p in last.owners]
                 if len(values) == len(last.inputs) and all(map(_fits, values, last.inputs)):
-                    return last.results(last.program.run(values))
+                    return last.results(last.program.run(values), last.lost)
         return self._slow(args, kwargs)
 
     def _slow(self, args, kwargs):
         if state.tracked:  # inside another transform the outer one differentiates or compiles
             return self._fn(*args, **kwargs)
         with uncollected:
-            trace, values = self._traced(args, kwargs, bool(config._check_values))
+            trace, values, lost = self._traced(args, kwargs, bool(config._check_values))
             trace.settle()
         simple = config._compiled and not kwargs and not self._static_nums and trace.device is None and trace.plain
         self._last = trace if simple else None
         values += [p._node.value for p in trace.owners]
-        return trace.results(trace.program.run(values))
+        return trace.results(trace.program.run(values), lost)
 
     def _traced(self, args, kwargs, checked=False):
-        """(trace, values of the arguments' leaves); `checked`: of a program that looks at every value."""
+        """(trace, values of the arguments' leaves, what results remember of lost history).
+
+        `checked`: of a program that looks at every value.
+        """
         dynamic, static = self._parted(args, kwargs)
         leaves, structure = trees.flatten(dynamic)
+        past = [a._node for a in leaves if isinstance(a, Array) and a._node.history]
+        lost = _lost(past) if past else None  # before values are asked for, which may drop what is behind them
         values, kinds = [], []
         for i, leaf in enumerate(leaves):
             try:
@@ -194,7 +214,11 @@ class Jitted:
             trace = traces[key] = self._trace(structure, values, static, paths)
             trace.plain = all(type(kind) is tuple for kind in kinds)
             trace.nest = None if _flat(dynamic[0]) else structure
-        return trace, values
+        if lost is None:
+            lost = trace.lost
+        elif trace.owners:
+            lost["owners"] += tuple(trace.owners)
+        return trace, values, lost
 
     def _parted(self, args, kwargs):
         static_nums = {k % len(args) if args else k for k in self._static_nums}
@@ -248,7 +272,7 @@ class Jitted:
 
     def lower(self, *args, **kwargs):
         """The compiled program for these arguments, to look at: ``.source``, ``.launches``."""
-        trace, values = self._traced(args, kwargs)
+        trace, values, _ = self._traced(args, kwargs)
         return Lowered(trace.program.compiled(), [*values, *(p._node.value for p in trace.owners)], trace)
 
     def __get__(self, instance, owner=None):
@@ -331,15 +355,17 @@ class Results:
         self.outputs, self.steps, self._leaf = [], [], leaf
         self._add(result)
 
-    def __call__(self, arrays):
+    def __call__(self, arrays, info=None):
         with uncollected:
-            return self._made(arrays)
+            return self._made(arrays, info)
 
-    def _made(self, arrays):
+    def _made(self, arrays, info):
         stack = []
         for kind, detail in self.steps:
             if kind == call.ARRAY:
-                stack.append(_leaf(arrays[detail]))
+                node = _leaf(arrays[detail])
+                node.info = info
+                stack.append(Array(node))
             elif kind == call.NDARRAY:
                 stack.append(devices.on_host(arrays[detail]))
             elif kind == call.OBJECT:
@@ -379,8 +405,25 @@ class Results:
 _NESTS = {call.TUPLE: tuple, call.LIST: list, call.DICT: lambda parts: dict(zip(parts[::2], parts[1::2], strict=True))}
 
 
+def _lost(nodes):
+    """What results remember of arguments with a history."""
+    owners, others, behind = [], [], nodes
+    if any(n.primitive is not None for n in nodes):
+        behind = graph.signature(nodes, True)[1]
+    for n in behind:
+        owner = n.info and n.info.get("owner")
+        if owner is None:
+            others.append(n)
+        else:
+            owners.append(owner)
+    lost = {"forgotten": "jit", "owners": tuple(owners)}
+    if others:
+        lost["origins"] = graph.origins(others)
+    return lost
+
+
 def _leaf(value):
-    return Array(Node(None, (), (), value.shape, value.dtype, value))
+    return Node(None, (), (), value.shape, value.dtype, value)
 
 
 def _fits(value, traced):

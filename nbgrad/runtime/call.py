@@ -9,7 +9,7 @@ call     0 None, 1 True, 2 False, 3 numpy.ndarray, 4 -> plan, 5 arguments, 6 par
          8 the class Array, 9 offset of `_node` in it, 10 the class Node, 11 offset of `value` in it,
          12 -> facts, 13 facts, 14 -> steps, 15 steps, 16 the counter behind `serial`, 17 offset of `serial`,
          18 address of PyArray_NewFromDescr, 19 arrays in and out, 20 offset of `shape`, 21 offset of `dtype`,
-         22 -> shapes
+         22 -> shapes, 23 offset of `history`
 fact     0 offset in a Node, 1 object: what all results have in common
 step     0 what to make, 1 how many or which one or an object
 """
@@ -99,7 +99,7 @@ def nested(words, arrays, top):
 
 
 def call(context, argv, count):
-    """``call(*arguments)``: the results; None where an argument does not fit or the plan is busy."""
+    """``call(*arguments)``: the results; None where an argument does not fit or has a history, or the plan is busy."""
     words = read(context + 16)
     plan, values = read(words + 32), stack()
     arguments, parameters, arrays = read(words + 40), read(words + 48), read(words + 152)
@@ -108,7 +108,10 @@ def call(context, argv, count):
     for k in range(arguments):
         value = read(argv + 8 * k)
         if read(value + 8) == read(words + 64):
-            value = read(read(value + read(words + 72)) + read(words + 88))
+            node = read(value + read(words + 72))
+            if read(node + read(words + 184)) == read(words + 8):
+                return new_reference(read(words))
+            value = read(node + read(words + 88))
         write(values + 8 * k, value)
     for k in range(parameters):
         value = read(read(words + 56) + 8 * k)
@@ -131,7 +134,7 @@ def call(context, argv, count):
 # ---------------------------------------------------------------- as a built-in function
 
 
-def builtin(compiled, parameters, steps):
+def builtin(compiled, parameters, steps, info):
     """``call`` for a `Compiled`, or None where it does not apply.
 
     Parameters
@@ -142,6 +145,8 @@ def builtin(compiled, parameters, steps):
     steps : list of (kind, detail)
         How results are made on a stack: ARRAY k or NDARRAY k; OBJECT o; TUPLE or LIST of the last n; DICT of the last
         n, keys before their values; OTHER (make, n), which is Python's to make.
+    info : dict or None
+        Facts of all results.
     """
     offsets = _offsets()
     arrays = len(compiled.inputs) + len(compiled.outputs)
@@ -153,7 +158,7 @@ def builtin(compiled, parameters, steps):
         compiled.give_away()
     node = offsets["node"]
     shapes = [shape for shape, _, _ in compiled.made]
-    common = {"primitive": None, "inputs": (), "attrs": (), "history": False, "site": None, "info": None}
+    common = {"primitive": None, "inputs": (), "attrs": (), "history": False, "site": None, "info": info}
     facts = [w for name, value in common.items() for w in (node[name], id(value))]
     keep = [compiled, parameters, shapes, steps, common]
     tables = []
@@ -166,6 +171,7 @@ def builtin(compiled, parameters, steps):
         owners.ctypes.data, id(Array), offsets["array"], id(Node), node["value"],
         facts.ctypes.data, len(common), step_table.ctypes.data, len(steps), id(graph.serials), node["serial"],
         _new_from_descr(), arrays, node["shape"], node["dtype"], shape_table.ctypes.data,
+        node["history"],
     ]  # fmt: skip
     return driver.method(call, numpy.array(words, numpy.int64), (*keep, *tables))
 

@@ -267,6 +267,24 @@ class TestHistory:
         with pytest.raises(ng.errors.HistoryError, match="a part of the path"):
             ng.gradients(h * x, x)
 
+    @pytest.mark.parametrize("tier", [0, 2])
+    def test_the_result_of_a_jitted_function_has_no_path(self, tier):
+        ng.config.jit = tier
+        p, q = (ng.Parameter([1.0, 2.0], name=n) for n in "pq")
+        given = ng.jit(lambda a: np.sum(a * a))
+        captured = ng.jit(lambda a: np.sum(p * a))
+        for _ in range(2):  # the second time by the fast path
+            given(np.ones(2))
+            for y in (given(p), given(p * 2), captured(np.ones(2)), np.exp(captured(q))):
+                with pytest.raises(ng.errors.HistoryError, match=r"result of a jitted function.*the path to x"):
+                    ng.gradients(y, p)
+            with pytest.raises(ng.errors.HistoryError, match="a part of the path to x"):
+                ng.gradients(given(p) + np.sum(p), p)
+            assert ng.gradients(captured(np.ones(2)), q) == [None]
+            assert ng.gradients(given(np.ones(2)), p) == [None]
+            free = ng.stop_gradient(given(p)) + np.sum(p * q)
+            assert value(ng.gradients(free, p)[0]) == [1, 2]
+
     def test_parameters_keep_theirs(self):
         w = ng.Parameter([1.0, 2.0])
         h = w * w
