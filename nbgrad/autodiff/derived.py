@@ -5,7 +5,8 @@ from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready
 from nbgrad.autodiff.forward import Call, jacfwd, jacobian_of, jacrev, jvp, pushed_tangents, rows_or_columns
-from nbgrad.autodiff.grad import grad, rebuilt
+from nbgrad.autodiff.grad import grad
+from nbgrad.autodiff.outputs import rebuilt
 from nbgrad.errors import ArgumentError, GradientError, describe
 
 

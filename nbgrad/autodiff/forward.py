@@ -10,7 +10,9 @@ from nbgrad import dtypes, graph, shapes, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
-from nbgrad.autodiff.grad import Inputs, Options, check_holomorphic, first_output, flatten_seeds, rebuilt
+from nbgrad.autodiff.grad import Options
+from nbgrad.autodiff.inputs import Inputs
+from nbgrad.autodiff.outputs import check_holomorphic, first_output, flatten_seeds, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 from nbgrad.graph import Node, state
 from nbgrad.runtime.evaluate import realize

@@ -9,16 +9,21 @@ and a run.
 
 import numpy
 
-from nbgrad import conversions, devices, dtypes, graph, trees
+from nbgrad import trees
 from nbgrad.array import Array, Parameter
-from nbgrad.autodiff import backward
-from nbgrad.autodiff.arguments import flag, ready, seed
-from nbgrad.compile import program as programs
-from nbgrad.config import config
-from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingGradientError, describe
-from nbgrad.graph import Node, state
-from nbgrad.kernels.casting import identity
-from nbgrad.runtime.evaluate import realize
+from nbgrad.autodiff.arguments import flag
+from nbgrad.autodiff.inputs import Inputs
+from nbgrad.autodiff.outputs import (
+    check_complex,
+    check_holomorphic,
+    checked_seeds,
+    first_output,
+    floating,
+    nothing,
+    rebuilt,
+    take_sens,
+)
+from nbgrad.errors import ArgumentError, GradientError, MissingGradientError, describe
 
 
 def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False, *, holomorphic=False):
@@ -170,259 +175,6 @@ def get_grad(gradients, identifier):
     )
 
 
-class _Pending(Exception):
-    """Arrays made outside of fn that have no value yet."""
-
-
-_FIRST = (0,)
-
-
-def _ready(call, items):
-    """The node of the first argument if it is a float array, and all that are Arrays have their values; else None."""
-    node = None
-    for x in items:
-        if type(x) is Array:
-            found = x._node
-            if found.value is None:
-                return None
-        elif type(x) is not numpy.ndarray:
-            return None
-        elif node is None:
-            found = graph.leaf(graph.array_value(x, call, "argument 0"))
-        if node is None:
-            node = found
-            if not dtypes.is_inexact(node.dtype):
-                return None
-    return node
-
-
-class Inputs:
-    """The inputs of one call that are differentiated: fresh nodes in place of those of the arguments.
-
-    Attributes
-    ----------
-    originals, wrappers : lists of Node
-    trees : list
-        For each position None, or (treespec, number of leaves) of a container.
-    """
-
-    __slots__ = ("arguments", "now", "originals", "since", "trees", "wrappers")
-
-    def __init__(self, call, items, positions, weights):
-        self.originals, self.trees = originals, trees = [], []
-        count = len(items)
-        if positions == _FIRST and count and not weights and not state.tracked:
-            node = _ready(call, items)  # the fast path: by the first of arrays that have their values
-            if node is not None:
-                self.now = True
-                originals.append(node)
-                trees.append(None)
-                wrapper = Node(identity, (node,), (), node.shape, node.dtype, node.value, True, node.site)
-                self.wrappers, self.since, self.arguments = [wrapper], wrapper.serial + 1, [Array(wrapper), *items[1:]]
-                return
-        for p in positions:
-            if p >= count:
-                raise GradientError(
-                    f"{call}: grad_position {p} is out of range, the call has {count} "
-                    f"argument{'s' if count != 1 else ''}"
-                )
-            a = items[p]
-            if isinstance(a, Array):
-                node = a._node
-                if not dtypes.is_inexact(node.dtype):
-                    raise _not_float(call, node, f"argument {p}")
-                originals.append(node)
-                trees.append(None)
-            else:
-                self._other(call, a, p)
-        for w in weights:
-            node = w._node
-            if not dtypes.is_inexact(node.dtype):
-                raise _not_float(call, node, f"weight {w.name}")
-            originals.append(node)
-        self.now = not state.tracked
-        if self.now:
-            pending = [n for n in originals if n.value is None]
-            pending += [a._node for a in items if isinstance(a, Array) and a._node.value is None]
-            if pending:
-                realize(pending)
-            self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, n.value, True, n.site) for n in originals]
-        else:
-            self.wrappers = [Node(identity, (n,), (), n.shape, n.dtype, None, True, n.site) for n in originals]
-        self.since = next(graph.serials)
-        self.arguments = arguments = list(items)
-        at = 0
-        for p, tree in zip(positions, trees, strict=True):
-            if tree is None:
-                arguments[p] = Array(self.wrappers[at])
-                at += 1
-            else:
-                treespec, size = tree
-                arguments[p] = treespec.unflatten([Array(n) for n in self.wrappers[at : at + size]])
-                at += size
-
-    def _other(self, call, value, position):
-        if isinstance(value, (numpy.ndarray, numpy.generic)):
-            node = graph.leaf(graph.array_value(value, call, f"argument {position}"))
-            if not dtypes.is_inexact(node.dtype):
-                raise _not_float(call, node, f"argument {position}")
-            self.originals.append(node)
-            self.trees.append(None)
-            return
-        if type(value) is tuple or not trees.is_container(value):
-            if isinstance(value, tuple):
-                hint = "; pass its elements as arguments of their own with grad_position=(0, 1, ...), or make it a list"
-            elif isinstance(value, (bool, int, float)):
-                hint = "; make it an array with nbgrad.asarray, or leave its position out of grad_position"
-            else:
-                hint = ""
-            raise ArgumentError(
-                f"{call}: argument {position} is differentiated, so it must be an array, or a list or dict of arrays, "
-                f"not {describe(value)}{hint}"
-            )
-        paths, leaves, treespec = trees.flatten_with_paths(value, f"argument {position}")
-        for i, leaf in enumerate(leaves):  # a path is written for an error only
-            if isinstance(leaf, Array):
-                node = leaf._node
-            elif isinstance(leaf, numpy.ndarray) and leaf.dtype in dtypes.SUPPORTED:
-                node = graph.leaf(graph.array_value(leaf, call, "an argument"))
-            elif isinstance(leaf, (numpy.ndarray, numpy.generic, float, complex)):
-                node = graph.leaf(graph.array_value(leaf, call, paths[i]))
-            else:
-                raise ArgumentError(
-                    f"{call}: {paths[i]} is differentiated, so it must be an array, not {describe(leaf)}; make it one "
-                    "with nbgrad.asarray, or move it to an argument that is not differentiated"
-                )
-            if not dtypes.is_inexact(node.dtype):
-                raise _not_float(call, node, paths[i])
-            self.originals.append(node)
-        self.trees.append((treespec, len(leaves)))
-
-    def run(self, fn, names, weights):
-        """What `fn` returns and the nodes of its Arrays, which belong to the swapped-in weights."""
-        arguments, wrappers = self.arguments, self.wrappers
-        depth, static, scope, device = state.tracked, state.static, state.scope, state.device
-        if weights:
-            weight_nodes = wrappers[len(wrappers) - len(weights) :]
-            for w, node in zip(weights, weight_nodes, strict=True):
-                w._node = node
-        state.tracked, sites = depth + 1, state.sites
-        # an un-jitted gradient is traced at every call
-        state.sites = sites and (not (self.now and depth == 0) or bool(config._check_values))
-        conversions.enter()
-        try:
-            if names:
-                split = len(arguments) - len(names)
-                out = fn(*arguments[:split], **dict(zip(names, arguments[split:], strict=True)))
-            else:
-                out = fn(*arguments)
-            nodes = []
-            if isinstance(out, Array):
-                nodes.append(out._node)
-            else:
-                flatten(out, nodes)
-        finally:
-            conversions.leave()
-            state.tracked, state.static, state.scope, state.device = depth, static, scope, device
-            state.sites = sites
-            if weights:
-                for w, node, original in zip(
-                    weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True
-                ):
-                    if w._node is node:
-                        w._node = original
-        return out, nodes
-
-    def pulled(self, outputs, seeds, values=(), build=None):
-        """(Arrays of `values`, Arrays that `build` makes: the gradients of the wrappers) of a finished run."""
-        build = self.swept if build is None else build
-        if state.beside is not None:
-            state.beside += outputs
-        if self.now and not state.tracked:
-            return self._computed(outputs, seeds, values, build)
-        return [Array(n) for n in values], [Array(n) for n in build(outputs, seeds)]
-
-    def swept(self, outputs, seeds):
-        """The cotangents of the wrappers."""
-        wrappers = self.wrappers
-        found = backward.sweep(
-            outputs, [backward.ones(y) for y in outputs] if seeds is None else seeds, wrappers, stops=wrappers
-        )
-        return [backward.zeros(w) if g is None else g for w, g in zip(wrappers, found, strict=True)]
-
-    def derived(self, outputs, seeds):
-        """The derivatives of a holomorphic function: conjugates of the cotangents."""
-        return [backward.conjugated(g)._node for g in self.swept(outputs, seeds)]
-
-    def pushed(self, outputs, tangents):
-        """The tangents of the outputs: the pullback of the pullback, which is linear in its seeds."""
-        wrappers = self.wrappers
-        dummies = [Node(identity, (backward.zeros(y),), (), y.shape, y.dtype, None, True) for y in outputs]
-        cotangents = backward.sweep(outputs, dummies, wrappers, stops=wrappers)
-        connected = [(c, t) for c, t in zip(cotangents, tangents, strict=True) if c is not None]
-        found = backward.sweep([c for c, _ in connected], [t for _, t in connected], dummies, stops=dummies)
-        return [backward.zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
-
-    def _computed(self, outputs, seeds, values, build):
-        wrappers, since = self.wrappers, self.since
-        split, heads = len(values), len(wrappers)
-
-        def make():
-            pending = _made_before(since, [*outputs, *values])
-            if pending:
-                raise _Pending(pending)
-            return leaves, [*values, *build(outputs, seeds)]
-
-        if config._check_values:  # what fn returns is looked at even where the gradient does not read it
-            realize(outputs)
-        while True:
-            key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values], since)
-            try:
-                device = devices.common(leaves, [*outputs, *values]) if devices.used else None
-                program = programs.find((build.__name__, seeds is None, heads, split, len(outputs), key), make, device)
-                break
-            except _Pending as found:
-                realize(found.args[0])
-        results = program.run([n.value for n in leaves])
-        behind = self.originals + leaves[heads:]
-        history = False
-        for n in behind:
-            if n.history:
-                history = True
-                break
-        lost = {"forgotten": "grad", "origins": graph.origins(behind)} if split or not history else None
-        site = graph.site(4)
-        arrays = [Array(Node(None, (), (), v.shape, v.dtype, v, False, site)) for v in results]
-        for a in arrays[:split] if history else arrays:
-            a._node.info = lost
-        if history and len(arrays) > split:
-            later = Later(build, outputs, seeds, arrays[split]._node.serial)
-            for i, a in enumerate(arrays[split:]):
-                a._node.info = {"deferred": (later, i)}
-        return arrays[:split], arrays[split:]
-
-
-class Later:
-    """The backward graph of results that were computed at once, built when they are differentiated after all.
-
-    Its nodes are numbered as if they had been made then, just before `serial`: a node is younger than its inputs.
-    """
-
-    __slots__ = ("build", "found", "outputs", "seeds", "serial")
-
-    def __init__(self, build, outputs, seeds, serial):
-        self.build, self.outputs, self.seeds, self.serial, self.found = build, outputs, seeds, serial, None
-
-    def __call__(self):
-        if self.found is None:
-            start = next(graph.serials)
-            self.found = self.build(self.outputs, self.seeds)
-            new = [n for n in graph.topological(self.found, stop=lambda n: n.serial < start) if n.serial > start]
-            for i, node in enumerate(new):
-                node.serial = self.serial - 1 + (i + 1) / (len(new) + 1)
-        return self.found
-
-
 class Options:
     """The checked options of a transform."""
 
@@ -459,7 +211,7 @@ class Options:
         def gradient(*args, **kwargs):
             sens, names = None, None
             if sens_param:
-                args, sens = _take_sens(call, args, kwargs)
+                args, sens = take_sens(call, args, kwargs)
             if kwargs:
                 names = list(kwargs)
                 args = (*args, *kwargs.values())
@@ -470,14 +222,14 @@ class Options:
                 first, count = first_output(call, out)
             differentiated = nodes if count == len(nodes) else nodes[:count]
             if not count:
-                raise _nothing(call, fn, first)
-            seeds = _checked_seeds(call, sens, first, differentiated) if sens_param else None
+                raise nothing(call, fn, first)
+            seeds = checked_seeds(call, sens, first, differentiated) if sens_param else None
             outputs = differentiated
             build = None
             for n in differentiated:
                 if n.dtype.kind != "f":
-                    outputs, seeds = _floating(differentiated, seeds)
-                    _check_complex(call, outputs, seeds, holomorphic)
+                    outputs, seeds = floating(differentiated, seeds)
+                    check_complex(call, outputs, seeds, holomorphic)
                     break
             if holomorphic:
                 check_holomorphic(call, outputs, inputs.wrappers)
@@ -525,101 +277,6 @@ class Options:
 # ---------------------------------------------------------------- outputs
 
 
-def flatten(out, nodes):
-    """Append the nodes of the Arrays in tuples, lists and dicts to `nodes`."""
-    if isinstance(out, Array):
-        nodes.append(out._node)
-    elif isinstance(out, (tuple, list)):
-        for v in out:
-            flatten(v, nodes)
-    elif isinstance(out, dict):
-        for v in out.values():
-            flatten(v, nodes)
-    elif trees.is_container(out):
-        for v in trees.flatten(out)[0]:
-            flatten(v, nodes)
-
-
-def rebuilt(out, arrays):
-    """`out` with its Arrays replaced by the next ones of `arrays`."""
-    if isinstance(out, Array):
-        return next(arrays)
-    if isinstance(out, tuple):
-        items = [rebuilt(v, arrays) for v in out]
-        return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
-    if isinstance(out, list):
-        return [rebuilt(v, arrays) for v in out]
-    if isinstance(out, dict):
-        return {k: rebuilt(v, arrays) for k, v in out.items()}
-    if trees.is_container(out):
-        leaves, structure = trees.flatten(out)
-        return trees.unflatten(structure, [rebuilt(v, arrays) for v in leaves])
-    return out
-
-
-def first_output(call, out):
-    """The output that is differentiated with has_aux, and how many Arrays it holds."""
-    if not isinstance(out, tuple) or len(out) < 2:
-        got = f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
-        raise GradientError(
-            f"{call}: with has_aux=True fn must return a tuple of at least two, (value, aux, ...); it returned {got}"
-        )
-    nodes = []
-    flatten(out[0], nodes)
-    return out[0], len(nodes)
-
-
-def _nothing(call, fn, out):
-    name = getattr(fn, "__name__", type(fn).__name__)
-    hint = ""
-    if isinstance(out, (int, float, numpy.ndarray, numpy.generic)):
-        hint = "; float(), .item() and .numpy() inside fn take values out of the graph"
-    return ArgumentError(f"{call}: {name} returned no Array to differentiate but {describe(out)}{hint}")
-
-
-def _floating(nodes, seeds):
-    """The nodes that carry gradients, with their seeds."""
-    keep = [i for i, n in enumerate(nodes) if dtypes.is_inexact(n.dtype)]
-    return [nodes[i] for i in keep], None if seeds is None else [seeds[i] for i in keep]
-
-
-def _check_complex(call, outputs, seeds, holomorphic):
-    """A complex output has a direction only by a seed, or if its function is holomorphic."""
-    for i, n in enumerate(outputs):
-        if n.dtype.kind == "c" and seeds is None and not holomorphic:
-            raise DtypeError(
-                f"{call}: output {i} is complex, so that it has no gradient of its own; return a real number such as "
-                "abs(z) ** 2 or z.real, give a seed with sens_param=True, or say holomorphic=True\n    "
-                + describe(n, f"output {i}")
-            )
-
-
-def check_holomorphic(call, outputs, inputs):
-    for what, nodes in (("input", inputs), ("output", outputs)):
-        for i, n in enumerate(nodes):
-            if n.dtype.kind != "c":
-                raise DtypeError(
-                    f"{call}: with holomorphic=True every input and output must be complex, and {what} {i} has dtype "
-                    f"{n.dtype}; cast it with .astype('complex128')\n    {describe(n, f'{what} {i}')}"
-                )
-
-
-def _made_before(since, nodes):
-    """Nodes older than `since` that have no value yet and that newer ones (or the outputs) read."""
-    found = {}
-
-    def outer(n):
-        return n.serial < since or n.primitive is None
-
-    for node in graph.topological(nodes, stop=outer):
-        if outer(node) and node.value is None and node.primitive is not None and not graph.is_constant(node):
-            found[node] = None
-    return list(found)
-
-
-# ---------------------------------------------------------------- arguments
-
-
 def positions(call, value):
     """A tuple of distinct positions."""
     if value is None:
@@ -664,53 +321,3 @@ def checked_weights(call, weights):
             where = f"weights[{i}]" if paths is None else paths[i]
             raise ArgumentError(f"{call}: {where} must be a Parameter, got {describe(w)}")
     return tuple(found), structure
-
-
-def _not_float(call, node, what):
-    return DtypeError(
-        f"{call}: {what} has dtype {node.dtype}, and only floating-point arrays have gradients; cast it with "
-        f".astype('float64') or leave it out of what is differentiated\n    {describe(node, what)}"
-    )
-
-
-def _take_sens(call, args, kwargs):
-    if "sens" in kwargs:
-        return args, kwargs.pop("sens")
-    if not args:
-        raise ArgumentError(
-            f"{call}: with sens_param=True give the seed as keyword sens or as last positional argument"
-        )
-    return args[:-1], args[-1]
-
-
-def _checked_seeds(call, sens, out, nodes):
-    if isinstance(out, Array):
-        if isinstance(sens, tuple) and len(sens) == 1:
-            sens = sens[0]
-        seeds = [sens]
-    else:
-        seeds = []
-        flatten_seeds(sens, seeds)
-        if len(seeds) != len(nodes):
-            raise GradientError(
-                f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give "
-                "a tuple with one seed for each"
-            )
-    found = [seed(call, f"sens[{i}]" if len(seeds) > 1 else "sens", s, y, f"output {i}")
-             for i, (s, y) in enumerate(zip(seeds, nodes, strict=True))]  # fmt: skip
-    ready(found)
-    return found
-
-
-def flatten_seeds(sens, seeds):
-    if isinstance(sens, (tuple, list)):
-        for s in sens:
-            flatten_seeds(s, seeds)
-    elif isinstance(sens, dict):
-        for s in sens.values():
-            flatten_seeds(s, seeds)
-    elif trees.is_container(sens):
-        for s in trees.flatten(sens)[0]:
-            flatten_seeds(s, seeds)
-    else:
-        seeds.append(sens)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nbgrad as ng
-from nbgrad.autodiff import grad as module
+from nbgrad.autodiff import inputs as module
 from nbgrad.graph import state
 from nbgrad.kernels.exponential import exp
 from nbgrad.kernels.trigonometric import sin
