@@ -15,10 +15,14 @@ from nbgrad.compile.storage import contiguous
 
 #: Longest chain of elementwise nodes in one nest; long chains are cut here, so repeated structure repeats.
 LONGEST_CHAIN = 48
+#: The same where that saves three quarters of the values that nests pass on: a cut through a wide graph stores many.
+LONGEST_WIDE_CHAIN = 96
 #: Nodes up to which nests that only share an input are joined.
 LARGEST_JOINED = 64
-#: A value of at most this cost is recomputed in a later nest rather than stored and read back.
-RECOMPUTE_COST, RECOMPUTE_READS = 3, 2
+#: A value of at most this cost and this many reads is recomputed in a later nest rather than stored and read back.
+RECOMPUTED = (3, 2)
+#: The same of what is computed for a sum or scatter beside the nest that it came from: all that is stored is the sum.
+SUMMED_AGAIN = (8, 4)
 #: Elements side by side from which they are gathered again rather than stored.
 GATHERED_AGAIN = 4
 #: Elements up to which one thread may make what only it can scatter.
@@ -144,6 +148,26 @@ def _users(computed, sources, elementwise, waits):
 
 
 def _levels(computed, sources, users, fixed, elementwise, waits):
+    def passed_on(level):
+        return sum(any(ok and level[u] != level[x] for u, ok in users[x]) for x in elementwise)
+
+    level, cut = _chained(computed, sources, elementwise, waits, LONGEST_CHAIN)
+    if cut:
+        longer = _chained(computed, sources, elementwise, waits, LONGEST_WIDE_CHAIN)
+        if 4 * passed_on(longer[0]) <= passed_on(level):
+            level, cut = longer
+    for x in {x for _, x in cut}:  # the end of a chain stays where it is, or all would be one chain again
+        users[x] = [(u, ok and (u, x) not in cut) for u, ok in users[x]]
+    for node in reversed(computed):  # a value used only later is computed later, and need not be stored
+        if node in elementwise and node not in fixed and users[node] and all(ok for _, ok in users[node]):
+            first = min(level[u] for u, _ in users[node])
+            if first > level[node]:
+                level[node] = first
+    return level
+
+
+def _chained(computed, sources, elementwise, waits, longest):
+    """For each node its level, where chains of more than `longest` nodes are cut; and those cuts, as (user, value)."""
     level, depth, cut = {}, {}, set()
     for node in computed:
         best, chain = 0, 1
@@ -155,7 +179,7 @@ def _levels(computed, sources, users, fixed, elementwise, waits):
             if origin not in level:
                 continue
             fuses = origin is x and _fusible(node, x, elementwise)
-            if fuses and depth[x] < LONGEST_CHAIN:
+            if fuses and depth[x] < longest:
                 if level[x] > best:
                     best, chain = level[x], depth[x] + 1
                 elif level[x] == best:
@@ -166,25 +190,19 @@ def _levels(computed, sources, users, fixed, elementwise, waits):
                 if fuses:  # the chain is cut here: x is read from memory
                     cut.add((node, x))
         level[node], depth[node] = best, chain
-    for x in {x for _, x in cut}:  # the end of a chain stays where it is, or all would be one chain again
-        users[x] = [(u, ok and (u, x) not in cut) for u, ok in users[x]]
-    for node in reversed(computed):  # a value used only later is computed later, and need not be stored
-        if node in elementwise and node not in fixed and users[node] and all(ok for _, ok in users[node]):
-            first = min(level[u] for u, _ in users[node])
-            if first > level[node]:
-                level[node] = first
-    return level
+    return level, cut
 
 
 def _decide_storage(plan, computed, users, level, outputs, elementwise):
     """Fills in what is stored and what is recomputed; returns ``again(x)``, which recomputes x if that is cheap."""
     reads = {}
 
-    def again(x, stretched=False):
+    def again(x, summed=False):
         cost, read = reads[x]
-        if cost > RECOMPUTE_COST or len(read) > RECOMPUTE_READS:
+        most = SUMMED_AGAIN if summed else RECOMPUTED
+        if cost > most[0] or len(read) > most[1]:
             return False
-        if not stretched and not all(y.shape == x.shape or shapes.size(y.shape) == 1 for y in read):
+        if not summed and not all(y.shape == x.shape or shapes.size(y.shape) == 1 for y in read):
             return False
         pending = [x]
         while pending:  # and what it held in registers, which no memory holds either
@@ -201,7 +219,7 @@ def _decide_storage(plan, computed, users, level, outputs, elementwise):
         if is_gather(node):
             read.add(node)
             if shapes.size(node.inputs[0].shape[dict(node.attrs)["axis"] + 1 :]) < GATHERED_AGAIN:
-                cost = RECOMPUTE_COST + 1
+                cost = SUMMED_AGAIN[0] + 1
         for x in () if is_gather(node) else node.inputs:
             below = reads.get(x)
             if below is None or plan.stored.get(x):
@@ -269,7 +287,7 @@ def _groups(plan, computed, level, elementwise, again):
             if group is None:
                 group = Group(x.shape)
                 groups.append(group)
-                if x in of and not plan.stored[x] and x not in plan.recomputed:
+                if x in of and not plan.stored[x] and x not in plan.recomputed and not again(x, summed=True):
                     plan.stored[x] = True  # two reductions over different axes: the second one reads memory
             group.axes = axes
             group.reductions.append(node)
@@ -280,7 +298,7 @@ def _groups(plan, computed, level, elementwise, again):
             if group is None or group.axes is not None or not _fusible(node, x, elementwise):
                 group = Group(x.shape)
                 groups.append(group)
-                if x in of and not plan.stored[x] and x not in plan.recomputed and not again(x, stretched=True):
+                if x in of and not plan.stored[x] and x not in plan.recomputed and not again(x, summed=True):
                     plan.stored[x] = True
             group.axes = ("scattered",)  # nothing else is reduced here
             group.reductions.append(node)

@@ -100,6 +100,36 @@ def test_repeated_structure_compiles_once():
     assert made <= 4
 
 
+def test_a_wide_chain_is_not_cut_in_the_middle():
+    def mixed(*xs):
+        for _ in range(30):
+            xs = [abs(a) - 0.5 * b for a, b in zip(xs, (*xs[1:], xs[0]), strict=True)]
+        return xs
+
+    xs = numpy.random.default_rng(0).normal(size=(6, 100))
+    assert len(launches(mixed, *xs)) == 1
+    for found, known in zip(ng.jit(mixed)(*xs), mixed(*xs), strict=True):
+        numpy.testing.assert_array_equal(found, known)
+
+
+def test_a_sum_beside_a_scatter_stores_nothing_for_every_element():
+    source, target = numpy.random.default_rng(0).integers(0, 9, (2, 40))
+
+    def loss(h, w):
+        for _ in range(2):
+            h = nx.tanh(nx.segment_sum(h[source] * w[:, None], target, 9))
+        return nx.sum(h * h)
+
+    rng = numpy.random.default_rng(1)
+    h, dh, w, dw = *rng.normal(size=(2, 9, 8)), *rng.normal(size=(2, 40))
+    product = ng.jit(lambda *z: ng.hvp(loss, z[:2], z[2:]))
+    assert not {"sum", "sum_add"} & set(product.lower(h, w, dh, dw).launches)
+    slope = ng.grad(loss, (0, 1))
+    ahead, behind = slope(h + 1e-5 * dh, w + 1e-5 * dw), slope(h - 1e-5 * dh, w - 1e-5 * dw)
+    for found, a, b in zip(product(h, w, dh, dw), ahead, behind, strict=True):
+        numpy.testing.assert_allclose(found, (a - b) / 2e-5, rtol=1e-6, atol=1e-7)
+
+
 def test_an_unrolled_recurrence_compiles_once():
     def unrolled(w, h, steps):
         for _ in range(steps):
