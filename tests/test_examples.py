@@ -78,3 +78,31 @@ def test_sparse_newton(tmp_path, mode):
     assert "upper branch, lambda 6, step 3" in done.stdout
     assert picture.read_bytes().startswith(PNG)
     assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_levenberg_marquardt(tmp_path, mode):
+    """Certified results are found, and derivatives of the solution are those of its steps and of SciPy's fits."""
+    needs("scipy", "matplotlib")
+    picture = tmp_path / "fit.png"
+    done = run("levenberg_marquardt.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("sum of squares 0.1245513889") == 2  # certified: 1.2455138894E-01
+    assert picture.read_bytes().startswith(PNG)
+    assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("mode", ["0", "1"])
+def test_adam(mode):
+    """A network on a nest of weights separates what a linear model, fitted by others, does not."""
+    needs("sklearn")
+    done = run("adam.py", env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "held-out accuracy 0.9" in done.stdout
+
+
+def test_adam_fails_where_it_has_not_learned():
+    needs("sklearn")
+    done = run("adam.py", "--steps", 5, env={**os.environ, "NBGRAD_JIT": "0"})
+    assert done.returncode == 1
+    assert "is not below that of the linear model" in done.stderr

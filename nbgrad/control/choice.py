@@ -50,6 +50,10 @@ class Choice(ruled.Rule):
         made = self.chosen(number).interpreter().run(values, patience)
         return [made[i] for i in wanted]
 
+    def place(self, number, done):
+        """In words, where the rule is when it runs branch `number`."""
+        return f"branch {number} of a choice between {len(self.branches)}"
+
     def pull(self, cotangents, inputs, needed):
         """See `Rule`: a choice between the pullbacks of the branches."""
         number, *operands = inputs

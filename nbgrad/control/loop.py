@@ -95,6 +95,11 @@ class Loop(ruled.Rule):
                     stack[t] = made[i]
         return [stacks[i] if i in stacks else numpy.array(state[i]) for i in wanted]
 
+    def place(self, number, done):
+        """In words, where the rule is when its body has been run `done[0]` times."""
+        step = self.length - 1 - done[0] if self.reverse else done[0]
+        return f"step {step} of a loop of {self.length} step{'s' if self.length != 1 else ''}"
+
     # ------------------------------------------------------------ derivatives
 
     def pull(self, cotangents, inputs, needed):

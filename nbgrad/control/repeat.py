@@ -130,6 +130,13 @@ class Repeat(ruled.Rule):
         final.append(numpy.int64(steps))
         return [numpy.array(final[i]) for i in wanted]
 
+    def place(self, number, done):
+        """In words, where the rule is at the body of a sweep, or at the condition; `done` is how often each was run."""
+        if number == len(self.sweeps):
+            return f"the condition before step {done[number]} of a while_loop"
+        step = done[0] - 1 - done[number] if self.sweeps[number].back else done[number]
+        return f"step {step} of a while_loop" + (f" of {done[0]} steps" if number else "")
+
     # ------------------------------------------------------------ derivatives
 
     def pull(self, cotangents, inputs, needed):

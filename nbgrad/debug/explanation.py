@@ -283,14 +283,16 @@ class Reader:
             when = _when(k, part.slot, dict(nodes[0].attrs)["rule"])
             for deep in part.launches:
                 number, note = f"{index}.{len(found)}", self.lowering.notes.get(deep)
-                if note is None:  # all steps in one kernel
-                    found.append(InsideRow(number, when, deep.name, "kernel", [deep.name], (), 0, 0, [], []))
-                    continue
-                inner, kind, _, names, shape, lines = self.facts(deep, note)
+                if note is None:  # it does all steps, on numbers in registers, and touches what the launch does
+                    note, often = self.lowering.notes[launch], when.replace("each step", "all steps")
+                    _, _, _, names, shape, lines = self.facts(launch, note)
+                    kind, deeper = "kernel", []
+                else:
+                    inner, kind, _, names, shape, lines = self.facts(deep, note)
+                    often, deeper = when, self.inside(number, deep, inner)
                 found.append(
-                    InsideRow(number, when, deep.name, kind, names, shape, note.read, note.written, lines,
-                              self.inside(number, deep, inner))
-                )  # fmt: skip
+                    InsideRow(number, often, deep.name, kind, names, shape, note.read, note.written, lines, deeper)
+                )
         return found
 
     def kind(self, launch, unit, nodes):

@@ -13,6 +13,8 @@ from nbgrad.statistics import COUNTERS
 
 #: Kinds of primitives of which an element depends on the elements at the same place.
 _BY_ELEMENT = ("elementwise", "cast")
+#: Kinds of primitives that run graphs: loops and choices.
+_WITH_BODIES = graph.CALLS - {"ruled"}
 
 
 @contextlib.contextmanager
@@ -106,6 +108,8 @@ class CheckedProgram:
                 value = found.get(node)
                 if value is None:
                     value = found[node] = _evaluated(node, found)
+                    if "masked" in words:
+                        _look_inside(node, [found[x] for x in node.inputs], look)
                 if look(value) and not graph.is_constant(node):
                     if node in self._starts or node.value is not None:
                         blame[node] = _Blame(node, None)
@@ -192,8 +196,8 @@ def _first(value, look):
 
 def _made(node, operands, value, words):
     """The error for a node that made such a value of operands without."""
-    if node.primitive.kind == "loop":
-        found = _in_a_step(node, operands)
+    if node.primitive.kind in _WITH_BODIES:
+        found = _inside(node, operands)
         if found is not None:
             return found
     names = ["x"] if len(operands) == 1 else [f"x{i + 1}" for i in range(len(operands))]
@@ -215,20 +219,53 @@ def _made(node, operands, value, words):
     return error
 
 
-def _in_a_step(node, operands):
-    """The error for what a step of a loop makes; None if all steps are as they should be."""
-    loop = dict(node.attrs)["rule"]
-    program = CheckedProgram(loop.body.inputs, loop.body.outputs)
-    constants, state, slices = loop.parted(operands)
-    for t in reversed(range(loop.length)) if loop.reverse else range(loop.length):
-        try:
-            state = program.run([*constants, *state, *(numpy.asarray(x[t]) for x in slices)])[: loop.states]
-        except NonFiniteError as inner:
-            error = NonFiniteError(f"in step {t} of a loop of {loop.length} steps, {_part(node)}:\n{inner}")
-            error.operation, error.backward_of, error.where = inner.operation, inner.backward_of, inner.where
-            error.index, error.count = inner.index, inner.count
-            return error
+def _look_inside(node, operands, look):
+    """Raise the error for what is made in a step or a branch, though it may reach no result."""
+    if node.primitive is not None and node.primitive.kind in _WITH_BODIES and not any(map(look, operands)):
+        error = _inside(node, operands)
+        if error is not None:
+            raise error
+
+
+def _inside(node, operands):
+    """The error for what a step of a loop makes, or the branch of a choice; None if all is as it should be there."""
+    attrs, bodies = dict(node.attrs), []
+
+    def watched(body):
+        bodies.append(_Watched(body))
+        return bodies[-1]
+
+    rule = attrs["rule"].with_bodies(watched)
+    try:
+        rule.by_steps(*operands, wanted=[attrs["index"]])
+    except NonFiniteError as inner:
+        (number,) = (k for k, body in enumerate(bodies) if body.failed)
+        place = rule.place(number, [body.done for body in bodies])
+        error = NonFiniteError(f"in {place}, {_part(node)}:\n{inner}")
+        error.operation, error.backward_of, error.where = inner.operation, inner.backward_of, inner.where
+        error.index, error.count = inner.index, inner.count
+        return error
     return None
+
+
+class _Watched:
+    """The body of a loop or a choice, which is looked at each time that it is run; it is its own interpreter."""
+
+    __slots__ = ("_program", "done", "failed", "inputs", "outputs")
+
+    def __init__(self, body):
+        self.inputs, self.outputs = body.inputs, body.outputs
+        self._program, self.done, self.failed = CheckedProgram(body.inputs, body.outputs), 0, False
+
+    def interpreter(self):
+        return self
+
+    def run(self, values, patience=None):
+        self.failed = True
+        made = self._program.run(map(numpy.asarray, values))
+        self.failed = False
+        self.done += 1
+        return made
 
 
 def _part(node):

@@ -239,6 +239,18 @@ def test_the_sweeps_of_a_gradient_are_told_apart():
     assert whens == ["each step, sweep 0", *["each step, sweep 1 (backwards)"] * 2]
 
 
+def test_sweeps_on_numbers_are_kernels_that_do_all_steps():
+    def root(a):
+        return ng.while_loop(lambda x: np.abs(x * x - a) > 1e-12, lambda x: (x + a / x) / 2.0, a)
+
+    _, found = inside(ng.grad(root), 2.0)
+    assert [w for w in found if w[1] != "copy"] == [
+        ("while", "kernel", "all steps, sweep 0"), ("while", "kernel", "all steps, sweep 1 (backwards)")
+    ]  # fmt: skip
+    (row,) = ng.debug.explain(lambda x: ng.scan(lambda c, _: (np.sin(c), None), x, None, 4)[0], 1.0).launches
+    assert (row.kind, row.inside) == ("kernel", [])
+
+
 def test_loops_in_loops():
     def f(x):
         inner = lambda c, t: (np.tanh(np.matmul(c, SQUARE)), None)  # noqa: E731

@@ -130,6 +130,75 @@ def test_the_step_of_a_loop_is_named(wrap):
     assert "x = -1.0" in str(error)
 
 
+def steps_on(c, v):
+    return c - np.sqrt(v - 1.0)
+
+
+def stepped_back(x):
+    return ng.scan(lambda c, v: (c * steps_on(c, v), None), ng.asarray(1.0), x, reverse=True)[0]
+
+
+def chosen(p, x):
+    return np.sum(ng.cond(p, lambda x: np.log(x - 3.0), lambda x: np.sqrt(x - 2.0) * 0.0, x))
+
+
+def rooted(x):
+    step = lambda s: (np.sqrt(s[0] - 1.0), s[1] + 1)  # noqa: E731
+    return np.sum(ng.while_loop(lambda s: s[1] < 5, step, (x, 0))[0])
+
+
+def lowered(x):
+    step = lambda s: (s[0] - 1.0 + np.sqrt(s[0] - 2.0) * 0.0, s[1] + 1)  # noqa: E731
+    return np.sum(ng.while_loop(lambda s: s[1] < 3, step, (x, 0))[0])
+
+
+def compared(x):
+    return ng.while_loop(lambda s: np.log(s - 1.0) > -1.0, lambda s: s - 1.5, x)
+
+
+def branch_in_a_step(x):
+    step = lambda c, v: (ng.cond(v > 1.0, np.log, lambda c: c - 1.0, c), None)  # noqa: E731
+    return np.sum(ng.scan(step, x, np.arange(4.0))[0])
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ng.jit], ids=["plain", "jit"])
+@pytest.mark.parametrize(("fn", "args", "place", "made"), [
+    (ng.grad(stepped_back), ([3.0, 1.0, 2.0],), "step 1 of a loop of 3 steps", ("divide", "sqrt", ())),
+    (lambda x: chosen(True, x), ([4.0, 2.0],), "branch 1 of a choice between 2", ("log", None, (1,))),
+    (lambda x: chosen(False, x), ([4.0, 1.0],), "branch 0 of a choice between 2", ("sqrt", None, (1,))),
+    (ng.grad(lambda x: chosen(False, x)), ([2.0, 4.0],), "branch 0 of a choice between 2", ("divide", "sqrt", (0,))),
+    (rooted, ([10.0, 20.0],), "step 3 of a while_loop", ("sqrt", None, (0,))),  # 3, 1.41, 0.64
+    (ng.grad(rooted), ([10.0, 20.0],), "step 3 of a while_loop", ("sqrt", None, (0,))),
+    (ng.grad(lowered), ([9.0, 3.0],), "step 2 of a while_loop", ("sqrt", None, (1,))),
+    (ng.grad(lowered), ([9.0, 4.0],), "step 2 of a while_loop of 3 steps", ("divide", "sqrt", (1,))),
+])  # fmt: skip
+def test_steps_and_branches_are_named_both_ways(fn, args, place, made, wrap):
+    error = caught(wrap(fn), *map(ng.asarray, args))
+    assert str(error).startswith(f"in {place}, in the ")
+    assert (error.operation, error.backward_of, error.index) == made
+    assert error.where.startswith("test_nonfinite.py:")
+
+
+def test_what_reaches_no_result_is_found_in_steps_and_conditions():
+    error = caught(ng.jit(compared), ng.asarray(3.0), masked=True)
+    assert str(error).startswith("in the condition before step 2 of a while_loop, in the forward pass at ")
+    assert (error.operation, error.where) == ("log", line_of(compared, "np.log"))
+    with ng.debug.nans():
+        assert compared(ng.asarray(3.0)) == 0.0  # the comparison with a nan does not hold
+
+
+def test_a_branch_in_a_step_is_named_with_both():
+    first, second, third, *_ = str(caught(branch_in_a_step, ng.asarray([3.0, 1.5]))).splitlines()
+    assert first.startswith("in step 2 of a loop of 4 steps, ")
+    assert second.startswith("in branch 1 of a choice between 2, ")
+    assert third.startswith("log(x): makes a nan out of operands that hold none")
+
+
+def test_branches_that_are_not_taken_are_not_looked_at():
+    with ng.debug.nans():
+        assert chosen(True, ng.asarray([4.0, 4.0])) == 0.0  # the root of 2.0 is not, either
+
+
 def test_functions_with_rules_of_their_own_are_named():
     @ng.custom_vjp
     def halved(x):
