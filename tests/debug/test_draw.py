@@ -43,6 +43,11 @@ def steps(x, w):
     return np.sum(last) + np.sum(sums)
 
 
+DRAWN = {network: "network", ng.grad(softmax): "rows", ng.value_and_grad(deep): "deep",
+         ng.value_and_grad(steps): "steps"}  # fmt: skip
+ARGUMENTS = {"network": (B, A), "steps": (S, S)}
+
+
 def nodes(dot):
     """id -> (label, fill colour) of what is drawn."""
     found = re.findall(r'^\s*(\w+) \[label="?([^\n]*?)"? color="[^"]*" fillcolor="([^"]*)"', dot, re.MULTILINE)
@@ -110,11 +115,9 @@ def test_what_is_computed_again_is_dashed_in_each_launch_that_does_so():
     assert any("dashed" in line for line in again)
 
 
-@pytest.mark.parametrize("fn", [network, ng.grad(softmax), ng.value_and_grad(deep), ng.value_and_grad(steps)],
-                         ids=["network", "rows", "deep", "steps"])  # fmt: skip
+@pytest.mark.parametrize("fn", DRAWN, ids=DRAWN.values())
 def test_every_arrow_leads_from_and_to_something_drawn(fn):
-    args = (B, A) if fn is network else (S, S) if "steps" in fn.__name__ else (A,)
-    dot = ng.debug.draw(fn, *args).dot
+    dot = ng.debug.draw(fn, *ARGUMENTS.get(DRAWN[fn], (A,))).dot
     assert arrows(dot)
     assert {end for arrow in arrows(dot) for end in arrow} == set(nodes(dot))
 
@@ -154,10 +157,9 @@ def test_of_large_programs_only_the_launches_are_drawn(monkeypatch):
 
 
 @needs_dot
-@pytest.mark.parametrize("fn", [network, ng.grad(softmax), ng.value_and_grad(deep)], ids=["network", "rows", "deep"])
+@pytest.mark.parametrize("fn", DRAWN, ids=DRAWN.values())
 def test_svg_has_all_that_is_drawn(fn):
-    args = (B, A) if fn is network else (A,)
-    found = ng.debug.draw(fn, *args)
+    found = ng.debug.draw(fn, *ARGUMENTS.get(DRAWN[fn], (A,)))
     root = xml.fromstring(found.svg)
     titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
     assert set(nodes(found.dot)) <= set(titles)
