@@ -117,7 +117,7 @@ class Study:
                 a.realize()
         self.phases, start = [], time.perf_counter()
         with _watched():
-            self.trace, self.values = fresh._traced(args, {})
+            self.trace, self.values, _ = fresh._traced(args, {})
         self.phases.append(("trace and simplify", start, time.perf_counter() - start))
         self.names = trees.argument_paths(fresh._parted(args, {})[0])
         self.names += [f"Parameter {p.name}" for p in self.trace.owners]
