@@ -39,6 +39,7 @@ class Loop(ruled.Rule):
     slices: int
     length: int
     reverse: bool
+    _last: dict = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def results(self):
@@ -141,8 +142,12 @@ class Loop(ruled.Rule):
         at = [*own, *before, *read]
         sources = [*constants, *(None,) * states, *slices]
         kept = [*range(len(carried)), *totals, *range(len(carried) + len(summed), len(made))]
-        factors = dict.fromkeys(n for found in after.values() for p in found for n in p.factors)
-        made = [*(made[i] for i in kept), *factors]
+        stacked = dict(given)
+        stacked.update(zip(read, slices, strict=True))
+        stacked.update({n: self.output(inputs, states + results + k) for k, n in enumerate(before)})
+        factors = {n: outside.read(n, stacked) for found in after.values() for p in found for n in p.factors}
+        further = [n for n, stack in factors.items() if stack is None]
+        made = [*(made[i] for i in kept), *further]
         used = reached(made, at)
         for k, n in enumerate(before):
             if n in used:
@@ -157,9 +162,8 @@ class Loop(ruled.Rule):
         body = Body([*fixed, *outer, *state, *moving], made)
         back = Loop(body, len(fixed) + len(outer), len(state), len(moving), self.length, not self.reverse)
         operands = [*fixed.values(), *outer, *start, *moving.values()]
-        results = [back.output(operands, i) for i in range(len(made))]
-        pulled = dict(zip(kept, results, strict=False))
-        factors = dict(zip(factors, results[len(kept) :], strict=True))
+        pulled = {i: back.output(operands, k) for k, i in enumerate(kept)}
+        factors.update({n: back.output(operands, k) for k, n in enumerate(further, len(kept))})
         for i, found in after.items():
             parts = [pulled[i]] if i in pulled else []
             parts += [p.of_all([factors[n] for n in p.factors]) for p in found]
@@ -234,24 +238,21 @@ def loop_batched(size, mapped, *xs, index, rule):
     return Array(node if index < rule.states else _swapped(node))
 
 
-_last = None
-
-
 def _stacked(size, mapped, nodes, rule):
     """(the loop of all examples, its inputs, which results have them), the same for all results of one call."""
     from nbgrad.batching.rules import everywhere
 
-    global _last
-    last = _last
-    if last is not None and last[0] == (size, mapped, nodes, rule):
-        return last[1]
+    key = size, mapped, nodes
+    if key in rule._last:
+        return rule._last[key]
     made, outer, states, results = rule.stacked(mapped, size)
     _, before, read = rule.parted(mapped)
     constants, initial, slices = rule.parted(nodes)
     initial = [everywhere(n, size) if s and not m else n for n, m, s in zip(initial, before, states, strict=True)]
     slices = [_swapped(n) if m else n for n, m in zip(slices, read, strict=True)]
     answer = made, (*outer, *constants, *initial, *slices), [*states, *results, *states]
-    _last = (size, mapped, nodes, rule), answer
+    rule._last.clear()  # results of one call come one after another
+    rule._last[key] = answer
     return answer
 
 

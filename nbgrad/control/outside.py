@@ -24,6 +24,20 @@ def shifted(stack, last, reverse):
     return concatenate([last, stack[:-1]] if reverse else [stack[1:], last])._node
 
 
+def read(node, stacked):
+    """The stack of a node that is a slice in another shape, by the stacks of slices; None of others."""
+    within = node
+    while within.primitive is not None and (within.primitive.name == "reshape" or _transposed_vector(within)):
+        within = within.inputs[0]
+    stack = stacked.get(within)
+    return None if stack is None else Array(stack).reshape(stack.shape[0], *node.shape)._node
+
+
+def _transposed_vector(node):
+    """Whether a node has the elements of its input in their order, since it has one axis only that is not 1."""
+    return node.primitive.name == "transpose" and sum(n != 1 for n in node.shape) <= 1
+
+
 class Product:
     """A product of matrices that a step adds to a sum: factors that are smaller than what it makes.
 

@@ -93,7 +93,7 @@ def leaf_values(leaves, wanted):
                 "input that has no value yet.\n"
                 f"    {describe(wanted, 'array')}\n    {describe(n, 'input')}\n"
                 "Use ng.where or ng.cond instead of `if` and ng.while_loop instead of `while`, keep float(), print() "
-                f"and numpy calls outside the {inside}, index Arrays by it and no NumPy arrays, "
+                f"and numpy calls outside the {inside}, index ng.asarray(x) and not a NumPy array x by it, "
                 f"or mark the argument {mark}."
             )
         values.append(n.value)

@@ -143,7 +143,7 @@ MISTAKES = {
     "out_axes of none": (lambda: ng.vmap(lambda x: {"a": x}, out_axes=None)(X), errors.ArgumentError,
                          r"vmap: out_axes is None for result\['a'\], which depends on the example"),
     "value": (lambda: ng.vmap(lambda x: x if x.sum() > 0 else -x)(X), errors.TracedValueError,
-              "asked for while vmap traces(.|\n)*outside the function that vmap is given, or mark the argument shared"),
+              "asked for while vmap traces(.|\n)*outside the function that vmap is given(.|\n)*argument shared with"),
     "no array": (lambda: ng.vmap(lambda x: "text")(X), errors.ArgumentError, "vmap: a result of fn must be an a"),
 }  # fmt: skip
 
