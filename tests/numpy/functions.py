@@ -367,7 +367,7 @@ def nan_lanes(draw):
 def ranked(draw):
     """Quantiles: places between 0 and 1, a number or some."""
     x = array(draw, REAL[1:], shape=draw(st.sampled_from(((5,), (2, 3), (3, 1, 2)))))
-    q = draw(st.sampled_from((0.3, 0.5, numpy.array([0.1, 0.9]))))
+    q = draw(st.sampled_from((0.3, 0.5, numpy.array([0.13, 0.87]))))  # no kink by q: at no sorted place of 5 or 6
     method = draw(st.sampled_from(("linear", "lower", "midpoint", "hazen", "median_unbiased")))
     return (x, q), {"axis": axis_of(draw, x, several=True), "method": method}
 
