@@ -52,6 +52,8 @@ def cases():
     for p in primitives().values():
         if p.kind != "elementwise" or p.kernel is None:
             continue
+        if p.result not in ("same", "real") and np.dtype(p.result).kind == "c":
+            continue  # kernels have complex numbers as pairs
         kinds = {"float": "f", "number": "fiu", "integer": "iub", "any": "fiub"}[p.domain]
         names = ("float64", "float32", "int64", "int8", "uint16", "bool")
         for name in names:
