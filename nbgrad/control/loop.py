@@ -131,30 +131,23 @@ class Loop(ruled.Rule):
             if further is not None:
                 given.append((one(before[k]), further))
                 made[i] = backward.accumulate([made[i], given[-1][0]])
-        made, stacks = self._read_again(made, outputs, fresh, inputs)
-        given += stacks
+        stacks = {n: self.output(inputs, states + results + k) for k, n in enumerate(before)}
+        stacks.update(zip(read, slices, strict=True))
+        stacks.update(given)
+        made = self._read_again(made, outputs, fresh, inputs, stacks)
         after, totals = {}, {}  # by the index in `made`: products of all steps, and placeholders of sums
         for i, k in enumerate(summed, len(carried)):
             after[i], terms = ([], [made[i]]) if self.small else outside.products(made[i])
             if terms:
                 totals[i] = one(own[k])
                 made[i] = backward.accumulate([totals[i], *terms])
-        at = [*own, *before, *read]
-        sources = [*constants, *(None,) * states, *slices]
         kept = [*range(len(carried)), *totals, *range(len(carried) + len(summed), len(made))]
-        stacked = dict(given)
-        stacked.update(zip(read, slices, strict=True))
-        stacked.update({n: self.output(inputs, states + results + k) for k, n in enumerate(before)})
-        factors = {n: outside.read(n, stacked) for found in after.values() for p in found for n in p.factors}
-        further = [n for n, stack in factors.items() if stack is None]
-        made = [*(made[i] for i in kept), *further]
-        used = reached(made, at)
-        for k, n in enumerate(before):
-            if n in used:
-                sources[len(own) + k] = self.output(inputs, states + results + k)
+        factors = {n: outside.read(n, stacks) for found in after.values() for p in found for n in p.factors}
+        computed = [n for n, stack in factors.items() if stack is None]
+        made = [*(made[i] for i in kept), *computed]
+        used = reached(made, [*own, *stacks])
         fixed = {n: s for n, s in zip(own, constants, strict=True) if n in used}
-        moving = {n: s for n, s in zip(at[len(own) :], sources[len(own) :], strict=True) if n in used}
-        moving.update(given)
+        moving = {n: s for n, s in stacks.items() if n in used}
         state = [*seeds.values(), *totals.values()]
         start = [cotangents.get(k) or backward.zeros(before[k]) for k in carried]
         start += [backward.zeros(t) for t in totals.values()]
@@ -163,7 +156,7 @@ class Loop(ruled.Rule):
         back = Loop(body, len(fixed) + len(outer), len(state), len(moving), self.length, not self.reverse)
         operands = [*fixed.values(), *outer, *start, *moving.values()]
         pulled = {i: back.output(operands, k) for k, i in enumerate(kept)}
-        factors.update({n: back.output(operands, k) for k, n in enumerate(further, len(kept))})
+        factors.update({n: back.output(operands, k) for k, n in enumerate(computed, len(kept))})
         for i, found in after.items():
             parts = [pulled[i]] if i in pulled else []
             parts += [p.of_all([factors[n] for n in p.factors]) for p in found]
@@ -171,20 +164,20 @@ class Loop(ruled.Rule):
         answers = {n: Array(pulled[i]) for i, n in enumerate(wanted)}
         return tuple(answers.get(n) for n in fresh)
 
-    def _read_again(self, made, outputs, fresh, inputs):
-        """`made` with results of a step that are products of matrices read and not computed, and what to read."""
+    def _read_again(self, made, outputs, fresh, inputs, stacks):
+        """`made` with results of a step that are products of matrices read and not computed; adds to `stacks`."""
         if self.small:
-            return made, []
-        states, placeholders, stacks = self.states, {}, []
+            return made
+        placeholders, (_, before, _) = {}, self.parted(fresh)
         read = reached(made, outside.multiplied(outputs, fresh))
         for k, n in enumerate(outputs):
             if n in read and n not in placeholders:
                 stack = self.output(inputs, k)
-                if k < states:
-                    stack = outside.shifted(self.output(inputs, states + self.results + k), stack, self.reverse)
+                if k < self.states:
+                    stack = outside.shifted(stacks[before[k]], stack, self.reverse)
                 placeholders[n] = Node(None, (), (), n.shape, n.dtype, None, True)
-                stacks.append((placeholders[n], stack))
-        return ruled.copied(made, placeholders), stacks
+                stacks[placeholders[n]] = stack
+        return ruled.copied(made, placeholders)
 
     # ------------------------------------------------------------ stacked operands
 
