@@ -40,7 +40,7 @@ def check_history(call, outputs, sources, found, stops=()):
 
 
 def _explained(call, node, x, partly):
-    name = node.fact("forgotten")
+    name, kept = node.fact("forgotten"), "; only what descends from a Parameter keeps its history"
     if name in COMPUTED_AT_ONCE:
         what, label = (
             f"an array between y and x is the result of {name}, which was computed at once",
@@ -49,7 +49,7 @@ def _explained(call, node, x, partly):
         cure = f"Use nbgrad.grad on a function that contains the inner {name}, or make x an nbgrad.Parameter"
     elif name == "jit":
         what = "an array between y and x is the result of a jitted function, which leaves no graph"
-        label = "result of jit"
+        label, kept = "result of jit", ""
         cure = f"Call {call} inside the jitted function, or differentiate without jit; stop_gradient makes it constant"
     else:
         what, label = (
@@ -57,7 +57,6 @@ def _explained(call, node, x, partly):
             f"read ({name})",
         )
         cure = f"Make x an nbgrad.Parameter, call {call} before reading values, or use nbgrad.grad on a function"
-    kept = "" if name == "jit" else "; only what descends from a Parameter keeps its history"
     return (
         f"{call}: {what}, and {'a part of ' if partly else ''}the path to x was dropped with it{kept}.\n"
         f"    {describe(node, label)}\n    {describe(x, 'x')}\n{cure}."
@@ -80,10 +79,9 @@ def _carries(node):
 
 
 def _may_depend(node, x):
-    owners = node.fact("owners")
-    if owners and any(p is x.fact("owner") for p in owners):
+    if any(p is x.fact("owner") for p in node.fact("owners") or ()):
         return True
-    origins, oldest = node.fact("origins") or ((None, 0) if owners is None else (frozenset(), 1 << 62))
+    origins, oldest = node.fact("origins") or (None, 0)
     if origins is not None and x.primitive is None and x.fact("forgotten") is None:
         return x.serial in origins
     return oldest <= x.serial

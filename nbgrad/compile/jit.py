@@ -120,7 +120,7 @@ class Trace:
         self.program, self.owners, self.results, self.device = program, owners, results, device
         self.inputs, self.fast, self.settled, self.places = (), None, False, self._places()
         self.plain, self.nest = False, None
-        self.lost = {"forgotten": "jit", "owners": tuple(owners)} if owners else None
+        self.lost = _lost([p._node for p in owners]) if owners else None
 
     def _places(self):
         return [devices.of(p._node.value) for p in self.owners]
@@ -189,7 +189,7 @@ class Jitted:
         dynamic, static = self._parted(args, kwargs)
         leaves, structure = trees.flatten(dynamic)
         past = [a._node for a in leaves if isinstance(a, Array) and a._node.history]
-        lost = _lost(past) if past else None  # before values are asked for, which may drop what is behind them
+        past = _behind(past)  # before values are asked for, which may drop it
         values, kinds = [], []
         for i, leaf in enumerate(leaves):
             try:
@@ -214,11 +214,7 @@ class Jitted:
             trace = traces[key] = self._trace(structure, values, static, paths)
             trace.plain = all(type(kind) is tuple for kind in kinds)
             trace.nest = None if _flat(dynamic[0]) else structure
-        if lost is None:
-            lost = trace.lost
-        elif trace.owners:
-            lost["owners"] += tuple(trace.owners)
-        return trace, values, lost
+        return trace, values, _lost([*past, *(p._node for p in trace.owners)]) if past else trace.lost
 
     def _parted(self, args, kwargs):
         static_nums = {k % len(args) if args else k for k in self._static_nums}
@@ -405,21 +401,20 @@ class Results:
 _NESTS = {call.TUPLE: tuple, call.LIST: list, call.DICT: lambda parts: dict(zip(parts[::2], parts[1::2], strict=True))}
 
 
-def _lost(nodes):
-    """What results remember of arguments with a history."""
-    owners, others, behind = [], [], nodes
-    if any(n.primitive is not None for n in nodes):
-        behind = graph.signature(nodes, True)[1]
-    for n in behind:
-        owner = n.info and n.info.get("owner")
-        if owner is None:
-            others.append(n)
-        else:
-            owners.append(owner)
-    lost = {"forgotten": "jit", "owners": tuple(owners)}
-    if others:
-        lost["origins"] = graph.origins(others)
-    return lost
+def _behind(nodes):
+    """The leaves that nodes were made from."""
+    return nodes if all(n.primitive is None for n in nodes) else graph.signature(nodes, True)[1]
+
+
+def _lost(leaves):
+    """What results remember of leaves with a history: Parameters stay the same when they are assigned to."""
+    owners = [n.fact("owner") for n in leaves]
+    others = [n for n, p in zip(leaves, owners, strict=True) if p is None]
+    return {
+        "forgotten": "jit",
+        "owners": tuple(p for p in owners if p is not None),
+        "origins": graph.origins(others),
+    }
 
 
 def _leaf(value):

@@ -348,11 +348,8 @@ class Reader:
                         why = "a copy for the launch behind it"
                     for launch in (self.launches[m] for m in self.makers[id(b)]):
                         if launch.parts:
-                            why = (
-                                "handed on from step to step"
-                                if id(b) not in _within(launch)
-                                else ("between the launches inside of the launch")
-                            )
+                            own = id(b) in _within(launch)
+                            why = "between the launches inside of the launch" if own else "handed on from step to step"
                     text = f"{b.dtype}[{b.size}]"
                     found.append(StoredRow(self.label(b), text, b.nbytes, [k], self.readers.get(id(b), []), why))
         return found
