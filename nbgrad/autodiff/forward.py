@@ -12,7 +12,7 @@ from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import ready, seed
 from nbgrad.autodiff.grad import Options
 from nbgrad.autodiff.inputs import Inputs
-from nbgrad.autodiff.outputs import check_holomorphic, first_output, flatten_seeds, rebuilt
+from nbgrad.autodiff.outputs import check_holomorphic, collect, first_output, rebuilt
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 from nbgrad.graph import Node, state
 from nbgrad.runtime.evaluate import realize
@@ -112,7 +112,7 @@ def vjp(fn, *inputs, weights=None, has_aux=False):
 
     def pull_back(*seeds):
         flat = []
-        flatten_seeds(seeds, flat)
+        collect(seeds, flat)
         seeds = flat
         if len(seeds) != len(call.outputs):
             raise GradientError(

@@ -1,11 +1,4 @@
-"""grad and value_and_grad: function in, function out.
-
-A call runs `fn` on fresh identity nodes in place of the inputs that are differentiated, so nested transforms
-never take one's variable for the other's.  Inside another transform or a trace the backward graph is built and
-handed on.  At the outermost level the result is computed at once, and the backward graph is built only if no
-Program is known for the structure of the forward graph: a repeated call costs the tracing of `fn`, a look-up
-and a run.
-"""
+"""grad and value_and_grad: function in, function out."""
 
 import numpy
 

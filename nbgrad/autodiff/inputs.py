@@ -1,4 +1,11 @@
-"""Inputs: what a call of a transform is differentiated by, the run of the function, and the backward pass behind it."""
+"""Inputs: what a call of a transform is differentiated by, the run of the function, and the backward pass behind it.
+
+A call runs `fn` on fresh identity nodes in place of the inputs that are differentiated, so nested transforms
+never take one's variable for the other's.  Inside another transform or a trace the backward graph is built and
+handed on.  At the outermost level the result is computed at once, and the backward graph is built only if no
+Program is known for the structure of the forward graph: a repeated call costs the tracing of `fn`, a look-up
+and a run.
+"""
 
 import numpy
 

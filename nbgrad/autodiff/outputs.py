@@ -8,19 +8,26 @@ from nbgrad.autodiff.arguments import ready, seed
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, describe
 
 
+def collect(nest, found):
+    """Append what is in tuples, lists, dicts and other containers to `found`, in the order that they have."""
+    if isinstance(nest, (tuple, list)):
+        for v in nest:
+            collect(v, found)
+    elif isinstance(nest, dict):
+        for v in nest.values():
+            collect(v, found)
+    elif trees.is_container(nest):
+        for v in trees.flatten(nest)[0]:
+            collect(v, found)
+    else:
+        found.append(nest)
+
+
 def flatten(out, nodes):
-    """Append the nodes of the Arrays in tuples, lists and dicts to `nodes`."""
-    if isinstance(out, Array):
-        nodes.append(out._node)
-    elif isinstance(out, (tuple, list)):
-        for v in out:
-            flatten(v, nodes)
-    elif isinstance(out, dict):
-        for v in out.values():
-            flatten(v, nodes)
-    elif trees.is_container(out):
-        for v in trees.flatten(out)[0]:
-            flatten(v, nodes)
+    """Append the nodes of the Arrays in a nest to `nodes`."""
+    found = []
+    collect(out, found)
+    nodes.extend(x._node for x in found if isinstance(x, Array))
 
 
 def rebuilt(out, arrays):
@@ -104,7 +111,7 @@ def checked_seeds(call, sens, out, nodes):
         seeds = [sens]
     else:
         seeds = []
-        flatten_seeds(sens, seeds)
+        collect(sens, seeds)
         if len(seeds) != len(nodes):
             raise GradientError(
                 f"{call}: sens holds {len(seeds)} seed{'s' if len(seeds) != 1 else ''} for {len(nodes)} outputs; give "
@@ -114,17 +121,3 @@ def checked_seeds(call, sens, out, nodes):
              for i, (s, y) in enumerate(zip(seeds, nodes, strict=True))]  # fmt: skip
     ready(found)
     return found
-
-
-def flatten_seeds(sens, seeds):
-    if isinstance(sens, (tuple, list)):
-        for s in sens:
-            flatten_seeds(s, seeds)
-    elif isinstance(sens, dict):
-        for s in sens.values():
-            flatten_seeds(s, seeds)
-    elif trees.is_container(sens):
-        for s in trees.flatten(sens)[0]:
-            flatten_seeds(s, seeds)
-    else:
-        seeds.append(sens)
