@@ -17,6 +17,18 @@ def run(name, *arguments, env=None):
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=600)
 
 
+def finished(name, mode, *arguments):
+    """What an example prints that has to end well."""
+    done = run(name, *arguments, env={**os.environ, "NBGRAD_JIT": mode})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def check_picture(path):
+    assert path.read_bytes().startswith(PNG)
+    assert path.stat().st_size > 20_000
+
+
 def needs(*modules):
     missing = [m for m in modules if importlib.util.find_spec(m) is None]
     if missing:
@@ -28,12 +40,10 @@ def test_digits(tmp_path, mode):
     """The main job, interpreted and compiled."""
     needs("sklearn", "matplotlib")
     picture = tmp_path / "digits.png"
-    done = run("digits.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "held-out accuracy 0.9" in done.stdout
-    assert "written by hand" in done.stdout
-    assert picture.read_bytes().startswith(PNG)
-    assert picture.stat().st_size > 20_000
+    printed = finished("digits.py", mode, "--out", picture)
+    assert "held-out accuracy 0.9" in printed
+    assert "written by hand" in printed
+    check_picture(picture)
 
 
 def test_digits_fails_where_it_has_not_learned(tmp_path):
@@ -48,11 +58,9 @@ def test_digits_fails_where_it_has_not_learned(tmp_path):
 def test_small_convnet(tmp_path, mode):
     needs("sklearn", "matplotlib")
     picture = tmp_path / "convnet.png"
-    done = run("small_convnet.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "held-out accuracy 0.9" in done.stdout
-    assert picture.read_bytes().startswith(PNG)
-    assert picture.stat().st_size > 20_000
+    printed = finished("small_convnet.py", mode, "--out", picture)
+    assert "held-out accuracy 0.9" in printed
+    check_picture(picture)
 
 
 @pytest.mark.parametrize("mode", ["0", "1"])
@@ -60,11 +68,9 @@ def test_fit_by_scipy(tmp_path, mode):
     """The peaks that the data were made of are found, and the exit status says so."""
     needs("scipy", "matplotlib")
     picture = tmp_path / "fit.png"
-    done = run("fit_by_scipy.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "steps of trust-exact" in done.stdout
-    assert picture.read_bytes().startswith(PNG)
-    assert picture.stat().st_size > 20_000
+    printed = finished("fit_by_scipy.py", mode, "--out", picture)
+    assert "steps of trust-exact" in printed
+    check_picture(picture)
 
 
 @pytest.mark.parametrize("mode", ["0", "1"])
@@ -72,12 +78,10 @@ def test_sparse_newton(tmp_path, mode):
     """Both solutions, and the point where they meet, on a coarse grid."""
     needs("scipy", "matplotlib")
     picture = tmp_path / "newton.png"
-    done = run("sparse_newton.py", "--points", 31, "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "takes 7 sweeps" in done.stdout
-    assert "upper branch, lambda 6, step 3" in done.stdout
-    assert picture.read_bytes().startswith(PNG)
-    assert picture.stat().st_size > 20_000
+    printed = finished("sparse_newton.py", mode, "--points", 31, "--out", picture)
+    assert "takes 7 sweeps" in printed
+    assert "upper branch, lambda 6, step 3" in printed
+    check_picture(picture)
 
 
 @pytest.mark.parametrize("mode", ["0", "1"])
@@ -85,20 +89,17 @@ def test_levenberg_marquardt(tmp_path, mode):
     """Certified results are found, and derivatives of the solution are those of its steps and of SciPy's fits."""
     needs("scipy", "matplotlib")
     picture = tmp_path / "fit.png"
-    done = run("levenberg_marquardt.py", "--out", picture, env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("sum of squares 0.1245513889") == 2  # certified: 1.2455138894E-01
-    assert picture.read_bytes().startswith(PNG)
-    assert picture.stat().st_size > 20_000
+    printed = finished("levenberg_marquardt.py", mode, "--out", picture)
+    assert printed.count("sum of squares 0.1245513889") == 2  # certified: 1.2455138894E-01
+    check_picture(picture)
 
 
 @pytest.mark.parametrize("mode", ["0", "1"])
 def test_adam(mode):
     """A network on a nest of weights separates what a linear model, fitted by others, does not."""
     needs("sklearn")
-    done = run("adam.py", env={**os.environ, "NBGRAD_JIT": mode})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "held-out accuracy 0.9" in done.stdout
+    printed = finished("adam.py", mode)
+    assert "held-out accuracy 0.9" in printed
 
 
 def test_adam_fails_where_it_has_not_learned():
