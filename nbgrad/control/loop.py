@@ -107,18 +107,17 @@ class Loop(ruled.Rule):
         """See `Rule`: a loop the other way round, whose state is the cotangent of the state, and sums for constants."""
         constants, initial, slices = self.parted(inputs)
         states, results = self.states, self.results
-        one = lambda n: Node(None, (), (), n.shape, n.dtype, None, True)  # noqa: E731
-        fresh = [one(n) for n in self.body.inputs]
+        fresh = [_like(n) for n in self.body.inputs]
         own, before, read = self.parted(fresh)
         outputs = self.body.applied(fresh)
         carried = [k for k in range(states) if dtypes.is_inexact(initial[k].dtype)]
         summed = [k for k, n in enumerate(constants) if n in needed]
         given = []  # (placeholder, stack) of cotangents of which each step reads a slice
-        seeds = {k: one(before[k]) for k in carried}
+        seeds = {k: _like(before[k]) for k in carried}
         incoming, seeded = dict(seeds), [outputs[k] for k in carried]
         for k in range(results):
             if states + k in cotangents and dtypes.is_inexact(outputs[states + k].dtype):
-                incoming[states + k] = one(outputs[states + k])
+                incoming[states + k] = _like(outputs[states + k])
                 given.append((incoming[states + k], cotangents[states + k]))
                 seeded.append(outputs[states + k])
         wanted = [before[k] for k in carried] + [own[k] for k in summed]
@@ -129,7 +128,7 @@ class Loop(ruled.Rule):
         for i, k in enumerate(carried):
             further = cotangents.get(states + results + k)
             if further is not None:
-                given.append((one(before[k]), further))
+                given.append((_like(before[k]), further))
                 made[i] = backward.accumulate([made[i], given[-1][0]])
         stacks = {n: self.output(inputs, states + results + k) for k, n in enumerate(before)}
         stacks.update(zip(read, slices, strict=True))
@@ -139,7 +138,7 @@ class Loop(ruled.Rule):
         for i, k in enumerate(summed, len(carried)):
             after[i], terms = ([], [made[i]]) if self.small else outside.products(made[i])
             if terms:
-                totals[i] = one(own[k])
+                totals[i] = _like(own[k])
                 made[i] = backward.accumulate([totals[i], *terms])
         kept = [*range(len(carried)), *totals, *range(len(carried) + len(summed), len(made))]
         factors = {n: outside.read(n, stacks) for found in after.values() for p in found for n in p.factors}
@@ -175,7 +174,7 @@ class Loop(ruled.Rule):
                 stack = self.output(inputs, k)
                 if k < self.states:
                     stack = outside.shifted(stacks[before[k]], stack, self.reverse)
-                placeholders[n] = Node(None, (), (), n.shape, n.dtype, None, True)
+                placeholders[n] = _like(n)
                 stacks[placeholders[n]] = stack
         return ruled.copied(made, placeholders)
 
@@ -193,7 +192,7 @@ class Loop(ruled.Rule):
                 Node(None, (), (), (size, *n.shape) if m else n.shape, n.dtype, None, True)
                 for n, m in zip(self.body.inputs, many, strict=True)
             ]
-            single = [Node(None, (), (), n.shape, n.dtype, None, True) for n in self.body.inputs]
+            single = [_like(n) for n in self.body.inputs]
             placeholders = [s for s, m in zip(single, many, strict=True) if m]
             operands = [w for w, m in zip(wide, many, strict=True) if m]
             inside = [s if m else w for s, w, m in zip(single, wide, many, strict=True)]
@@ -210,6 +209,11 @@ class Loop(ruled.Rule):
         body = Body([*outer, *wide], outputs)
         made = dataclasses.replace(self, body=body, constants=self.constants + len(outer))
         return made, outer, before, found[self.states :]
+
+
+def _like(n):
+    """A placeholder for a node."""
+    return Node(None, (), (), n.shape, n.dtype, None, True)
 
 
 @structural("loop", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0])
