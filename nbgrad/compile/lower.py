@@ -10,7 +10,7 @@ from nbgrad.compile.fuse import fuse, is_elementwise, reads_of
 from nbgrad.compile.indexed import scatters
 from nbgrad.compile.join import join_products
 from nbgrad.compile.launch import CHUNK, Launch, even, shortened, weight_of
-from nbgrad.compile.memory import plan_arena
+from nbgrad.compile.memory import ALIGNMENT, plan_arena
 from nbgrad.compile.pad import inside, padded
 from nbgrad.compile.pairs import in_pairs
 from nbgrad.compile.row_kernel import RowKernel
@@ -21,6 +21,7 @@ from nbgrad.compile.single import Singles
 from nbgrad.compile.source import Stamp, Words
 from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.compile.unroll import unroll
+from nbgrad.dtypes import UINT8
 from nbgrad.graph import Node
 
 
@@ -126,6 +127,20 @@ class Lowering(Singles):
         """Source as machine code."""
         return native.kernel(source, names)
 
+    def _function(self, text):
+        """A text of a launch that runs others as machine code."""
+        return native.function(text, 3)
+
+    def _memory_inside(self, inner):
+        """Where the intermediate values of a graph inside are: its buffers -> (buffer of this one, elements)."""
+        scratch = Buffer("arena", UINT8, inner.arena())
+        return [scratch] if scratch.size else [], lambda b, at: View(scratch, b.offset + at * b.dtype.itemsize, (), ())
+
+    def _row_of_state(self, dtype, size):
+        """Elements from one value of a state to the next."""
+        unit = max(ALIGNMENT // dtype.itemsize, 1)
+        return -(-size // unit) * unit
+
     # ------------------------------------------------------------ where values are
 
     def _place_parts(self, order):
@@ -195,13 +210,8 @@ class Lowering(Singles):
 
     def _rows(self, unit, readers):
         """One launch for groups that run row by row."""
-        chunk = CHUNK if unit.rows * unit.length < 64 * CHUNK else 4 * CHUNK  # scratch memory is by chunk
         work = sum((unit.length if unit.inner(g) else 1) * weight_of(g.nodes) for g in unit.groups)
-        grain = max(1, chunk // max(work, 1))
-        if any(shapes.size(n.shape) > 1 for n in unit.gathered):
-            grain = max(grain, 16)  # each chunk has a part as long as a row
-        grain = even(unit.rows, grain)
-        chunks, height = -(-unit.rows // grain), min(unit.height(self.plan), grain)
+        grain, chunks, height = self._cut_rows(unit, work)
         scratch = {}
         for node, within in unit.made.items():
             alone = node not in self.plan.inside and readers.get(node) == {unit}
@@ -228,6 +238,15 @@ class Lowering(Singles):
         for node, part in gathered.items():
             if part is not self._buffer(node):
                 self._joined(node, part, chunks, launch.name + "_join")
+
+    def _cut_rows(self, unit, work):
+        """(rows of a chunk, chunks, rows that go through all groups together)."""
+        chunk = CHUNK if unit.rows * unit.length < 64 * CHUNK else 4 * CHUNK  # scratch memory is by chunk
+        grain = max(1, chunk // max(work, 1))
+        if any(shapes.size(n.shape) > 1 for n in unit.gathered):
+            grain = max(grain, 16)  # each chunk has a part as long as a row
+        grain = even(unit.rows, grain)
+        return grain, -(-unit.rows // grain), min(unit.height(self.plan), grain)
 
     def _joined(self, node, parts, count, name):
         """One launch that joins the parts of a reduction, which lie one after another."""

@@ -16,9 +16,12 @@ SHARES, LEAST = 8, 1 << 15
 
 
 class ScatterKernel(Body):
-    """Emitted source of a nest with one indexed store; its attributes are those of `Kernel`."""
+    """Emitted source of a nest with one indexed store; its attributes are those of `Kernel`.
 
-    def __init__(self, nest, plan, domain, title):
+    At `most` so many threads share it.
+    """
+
+    def __init__(self, nest, plan, domain, title, most=SHARES):
         super().__init__(nest, plan, domain, "", Words(), {}, Writer())
         w, rank = self.writer, len(nest.extents)
         (target,) = (o for o in nest.stores if o.indices is not None)
@@ -29,8 +32,8 @@ class ScatterKernel(Body):
         name = f"y{nest.stores.index(target)}"
         divided = behind is not None and bool(along) and target.indices.load is not None
         slabs, parts = size(nest.extents[a] for a in lead), 1
-        if divided and nest.extents[-1] >= WIDTH and size(nest.extents) >= LEAST and slabs < SHARES:
-            parts = min(config.threads, SHARES)
+        if divided and nest.extents[-1] >= WIDTH and size(nest.extents) >= LEAST and slabs < most:
+            parts = min(config.threads, most)
         w.open("def kernel(args, start, stop):")
         w.line(f'"""{title}"""')
         self.declare()

@@ -3,15 +3,13 @@
 import dataclasses
 
 from nbgrad import shapes
-from nbgrad.compile import native
 from nbgrad.compile.launch import Launch
 from nbgrad.compile.loops import LoopKernel, SweepKernel
-from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.compile.scalars import TooMuch
 from nbgrad.compile.simplify import simplify
 from nbgrad.compile.source import Words, Writer
-from nbgrad.compile.storage import Buffer, View, contiguous
-from nbgrad.dtypes import BOOL, INT64, UINT8
+from nbgrad.compile.storage import Buffer, contiguous
+from nbgrad.dtypes import BOOL, INT64
 from nbgrad.runtime import steps
 
 #: Bytes of which the parts of a row that is kept are multiples.
@@ -67,7 +65,7 @@ class Stepping:
 
     def __init__(self, lowering, name, text, header=()):
         self.lowering, self.launch = lowering, Launch(name)
-        self.launch.words, self.launch.code = Words(), native.function(text, 3)
+        self.launch.words, self.launch.code = Words(), lowering._function(text)
         self.launch.source = f"# steps of launches\n{name}"
         for word in header:
             self.launch.words.add(word)
@@ -80,13 +78,12 @@ class Stepping:
 
     def rows(self, dtype, size):
         """(buffer, elements from one row to the next): memory for two values, a state and the next one."""
-        unit = max(ALIGNMENT // dtype.itemsize, 1)
-        row = -(-size // unit) * unit
+        row = self.lowering._row_of_state(dtype, size)
         return Buffer("arena", dtype, 2 * row), row
 
     def part(self, slot, inner, input_places, output_places):
         """Let the launches of a lowered graph be a part, with the inputs and outputs at these places."""
-        scratch = Buffer("arena", UINT8, inner.arena())
+        memory, moved = self.lowering._memory_inside(inner)
         settings = []
         for launch in inner.launches:
             for deep in launch.everything():
@@ -94,14 +91,13 @@ class Stepping:
                 for index, view, role in deep.words.addresses:
                     buffer, at = view.origin, view.offset * view.origin.dtype.itemsize
                     if buffer.kind == "arena":
-                        addresses.append((index, View(scratch, buffer.offset + at, (), ()), role))
+                        addresses.append((index, moved(buffer, view.offset), role))
                         continue
                     place = (input_places if buffer.kind == "input" else output_places)[buffer.index]
                     settings.append(Setting(deep, index, place.cell, place.counter, place.offset + at, place.stride))
                 deep.words.addresses = addresses
             self.cost += launch.cost
-        if scratch.size:
-            self.launch.writes.append(scratch)
+        self.launch.writes += memory
         self.launch.parts.append(Part(slot, inner.launches, settings))
 
     def whole(self, slot, kernel, places):
@@ -144,6 +140,9 @@ def lowered(lowering, inputs, outputs):
 class Stepped:
     """The part of `nbgrad.compile.lower.Lowering` that is about loops and choices."""
 
+    #: Whether small states may be held in registers, number by number.
+    _in_registers = True
+
     def _loop(self, node):
         """All results of a loop in one launch: a kernel of its own, launches for each step, or steps by NumPy."""
         call = self.loops[node]
@@ -159,6 +158,8 @@ class Stepped:
         self._host(node, call, rule.by_steps, {"wanted": wanted})
 
     def _loop_of_numbers(self, node, call, rule, wanted):
+        if not self._in_registers:
+            raise TooMuch
         kernel = LoopKernel(rule, wanted)
         views, outs = [self._contiguous(x) for x in node.inputs], [self._whole(n) for n in call]
         launch, w, _ = self._calling(node, views, outs, (rule.length,))
@@ -175,7 +176,7 @@ class Stepped:
             rule.body.outputs[i] if i < before else rule.body.inputs[rule.constants + i - before] for i in stacked
         ]
         inner = lowered(self, rule.body.inputs, outputs)
-        stepping = Stepping(self, "loop", steps.run_loop, [0, rule.length, int(rule.reverse), 0, 0])
+        stepping = Stepping(self, "loop", steps.run_loop, [0, rule.length, int(rule.reverse), 0, 0, 0])
         into, rows = [], []
         for k, x in enumerate(node.inputs):
             if rule.constants <= k < rule.constants + rule.states:
@@ -196,12 +197,11 @@ class Stepped:
         stepping.part(0, inner, into, out)
         for x, (buffer, _) in zip(rule.parted(node.inputs)[1], rows, strict=True):
             self._put(x, contiguous(buffer, x.shape), "state")
+        last = [i for i in wanted if i < rule.states]
+        ends, held = [rule.parted(rule.body.inputs)[1][i] for i in last], [rule.parted(into)[1][i] for i in last]
+        targets = [Place(stepping.cell(self._whole(made[i]), written=True)) for i in last]
+        stepping.part(steps.END, lowered(self, ends, ends), held, targets)
         stepping.add(rule.length)
-        for i in wanted:
-            if i < rule.states:
-                (buffer, row), n = rows[i], made[i]
-                last = View(buffer, row * (rule.length % 2), n.shape, shapes.contiguous_strides(n.shape))
-                self._copy(n, last, self._whole(n), "state")
 
     def _switch(self, node):
         """All results of a choice in one launch, which runs the launches of the branch that is chosen."""
@@ -282,6 +282,8 @@ class Stepped:
         rows = {f"r{i}": memory[at].row_of(part) for i, (at, part) in enumerate(sweep.reads)}
         rows |= {f"h{part}": own.row_of(part) for part in own.offsets}
         try:
+            if not self._in_registers:
+                raise TooMuch
             made = SweepKernel(sweep, rule.constants, rule.condition if k == 0 else None, list(own.offsets), rows)
             own.whole = True
             return made

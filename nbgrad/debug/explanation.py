@@ -389,7 +389,7 @@ def part_of(nodes):
 def _when(k, slot, rule):
     """When, and how often, the launches of part `k` are run."""
     if isinstance(rule, Loop):
-        return f"each of {rule.length} steps"
+        return "at the end" if slot == steps.END else f"each of {rule.length} steps"
     if isinstance(rule, Choice):
         return f"branch {k}"
     if slot < steps.SWEEPS:

@@ -9,7 +9,8 @@ Tables (index: meaning)
 part     0 launches, 1 -> launches table, 2 words set once, 3 -> their table, 4 words set each time, 5 -> their table
 launch   0 code, 1 -> words, 2 extent, 3 grain
 setting  0 -> word, 1 -> cell, 2 -> counter, 3 bytes, 4 bytes for each count
-loop     0 -> part, 1 steps, 2 whether from the last slice to the first, 3 the slice, 4 the step modulo 2
+loop     0 -> part, 1 steps, 2 whether from the last slice to the first, 3 the slice, 4 steps done modulo 2,
+         5 -> part that ends
 while    0 -> the condition, 1 -> count, 2 -> part of the condition, 3 step, 4 step at which to stop,
          5 steps done in this sweep modulo 2, 6 sweeps, 7 whether there was too little memory, 8 -> these words,
          from 9 on for each sweep:
@@ -23,6 +24,8 @@ from nbgrad.runtime.intrinsics import free, read, read8, reallocate, run_kernel,
 PART_WORDS, LAUNCH_WORDS, SETTING_WORDS = 6, 4, 5
 #: Counters of a loop, by their index in its words.
 SLICE, PARITY = 3, 4
+#: The word of a loop with the part that ends.
+END = 5
 #: The same of a loop that ends by a condition, and what else is there.
 STEP, TURN, STATUS, SELF, SWEEPS = 3, 5, 7, 8, 9
 SWEEP_WORDS, BACK, ROW, KEPT, WHOLE = 7, 3, 4, 5, 6
@@ -57,6 +60,8 @@ def run_loop(args, first, stop):
         write(args + 24, count - 1 - t if back != 0 else t)
         write(args + 32, t & 1)
         run_part(part)
+    write(args + 32, count & 1)
+    begin(read(args + 40))
     return 0
 
 

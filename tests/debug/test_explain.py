@@ -212,11 +212,13 @@ def inside(fn, *args):
 def test_what_runs_inside_of_a_launch_and_how_often():
     row, found = inside(steps_of_matrices, SQUARE, SQUARE)
     assert (row.name, row.operations, row.part) == ("loop", ["loop"], "forward")
-    assert sorted(found) == [(*what, "each of 5 steps")
-                             for what in (("matmul", "BLAS"), ("sum", "loop"), ("tanh_add", "loop"))]  # fmt: skip
+    assert sorted(found) == [
+        ("identity", "copy", "at the end"),
+        *((*what, "each of 5 steps") for what in (("matmul", "BLAS"), ("sum", "loop"), ("tanh_add", "loop"))),
+    ]
     first = steps_of_matrices.__code__.co_firstlineno
     assert {line for r in row.inside for line in r.lines} == {f"test_explain.py:{first + 1}"}
-    assert [r.index for r in row.inside] == [f"{row.index}.{k}" for k in range(3)]
+    assert [r.index for r in row.inside] == [f"{row.index}.{k}" for k in range(4)]
     product = next(r for r in row.inside if r.kind == "BLAS")
     assert (product.shape, product.bytes_read, product.bytes_written) == ((80, 80), 8 * 2 * 80**2, 8 * 80**2)
     _, found = inside(branches_of_matrices, 1, SQUARE)
@@ -258,7 +260,7 @@ def test_loops_in_loops():
 
     row, _ = inside(f, SQUARE)
     (deep,) = [r for r in row.inside if r.kind == "steps"]
-    assert (deep.when, {r.when for r in deep.inside}) == ("each of 4 steps", {"each of 3 steps"})
+    assert (deep.when, {r.when for r in deep.inside}) == ("each of 4 steps", {"each of 3 steps", "at the end"})
     assert deep.inside[0].index == f"{deep.index}.0"
     assert all(f"{r.index}  {r.name}" in str(ng.debug.explain(f, SQUARE)) for r in row.inside for r in r.everything())
 
