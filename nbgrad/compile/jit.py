@@ -271,6 +271,152 @@ class Jitted:
         trace, values, _ = self._traced(args, kwargs)
         return Lowered(trace.program.compiled(), [*values, *(p._node.value for p in trace.owners)], trace)
 
+    def njit(self, *args, into=False, fixed=False, **kwargs):
+        """The compiled function for code under ``numba.njit``, which calls it without Python.
+
+        Parameters
+        ----------
+        *args, **kwargs : arrays and numbers
+            An example of the arguments: their dtypes and ranks are those of the function.  Extents of more than 1 are
+            open: extents that are equal in the example are one size, which may be another one in each call.  An extent
+            stays what it is where the function needs it so.
+        into : bool, optional
+            The results are written into arrays that are handed over behind the arguments, in the order of the results,
+            and nothing is allocated.
+        fixed : bool, optional
+            All extents stay what they are in the example; small loops are unrolled.
+
+        Returns
+        -------
+        callable
+            A function of Numba.  It takes the leaves of the arguments, one after another, as C-contiguous arrays
+            (others are copied) and numbers, and returns the results: 0-d arrays as numbers, lists as tuples, dicts as
+            tuples of their values.  Any number of threads may call it, for instance in ``prange``; it uses none of its
+            own.  Code with it is not kept in Numba's caches.
+
+        Raises
+        ------
+        ArgumentError
+            If the function reads a `Parameter`.
+        KernelError
+            If a part of it is a call of NumPy or SciPy: see ``lower(*args)`` and `nbgrad.debug.explain`.
+        ValueError
+            By the compiled function, for extents that do not fit together.
+
+        Examples
+        --------
+        >>> import numba
+        >>> import numpy
+        >>> import nbgrad as ng
+        >>> value_and_slope = ng.jit(ng.value_and_grad(lambda x, y: x**3 - y)).njit(1.0, 2.0)
+        >>> @numba.njit
+        ... def cube_root(y):
+        ...     x = y
+        ...     for _ in range(50):
+        ...         value, slope = value_and_slope(x, y)
+        ...         x -= value / slope
+        ...     return x
+        >>> cube_root(27.0)
+        3.0
+        """
+        from nbgrad.export import names, numba_function
+
+        program = self._program("njit", args, kwargs, fixed)
+        return numba_function.made(program, names.identifier(_title(self._fn)), flag("njit", "into", into))
+
+    def cfunc(self, *args, signature=None, **kwargs):
+        """The compiled function by its address: for ``scipy.LowLevelCallable``, ctypes and cffi.
+
+        Parameters
+        ----------
+        *args, **kwargs : arrays and numbers
+            An example of the arguments, as for `njit`.
+        signature : str, optional
+            The signature in C that the caller wants, such as ``"double (double, void *)"``.  Its parameters are handed
+            to the arguments in order: numbers to numbers, pointers to arrays, or to as many numbers as there are next
+            to each other; integers say how many elements the pointers have, the first the first; pointers behind those
+            that the arguments take are written to.  A result ``double`` is that of the function; a result ``int`` is 1,
+            or 0 for sizes that do not fit.  Arguments that are left are read from ``void *``, one after another.
+            Without a signature it is the program's own, as `export` writes it into a header.
+
+        Returns
+        -------
+        nbgrad.export.callback.Callback
+            With ``address``, ``signature``, ``ctypes`` and ``low_level_callable(*rest)``.
+
+        Raises
+        ------
+        ArgumentError
+            If the signature cannot be read or does not fit, and as `njit`.
+        KernelError
+            As `njit`.
+
+        Examples
+        --------
+        >>> import numpy
+        >>> import nbgrad as ng
+        >>> import scipy.integrate
+        >>> slope = ng.jit(ng.grad(lambda x: ng.numpy.sin(x) ** 2))
+        >>> f = slope.cfunc(1.0, signature="double (double)").low_level_callable()
+        >>> print(f"{scipy.integrate.quad(f, 0.0, 1.0)[0]:.12f} {numpy.sin(1.0) ** 2:.12f}")
+        0.708073418274 0.708073418274
+        """
+        from nbgrad.export import callback
+
+        if signature is None:
+            return callback.plain(self._program("cfunc", args, kwargs, False))
+        return callback.adapted(lambda fixed: self._program("cfunc", args, kwargs, fixed), signature)
+
+    def export(self, path, *args, name=None, cpu="native", fixed=False, **kwargs):
+        """Write the compiled function as a shared library for C, with a header and a description in JSON.
+
+        The library needs no Python, keeps nothing between calls, and any number of threads may call it at one time.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the library; header and description lie beside it, under the same name.
+        *args, **kwargs : arrays and numbers
+            An example of the arguments, as for `njit`.
+        name : str, optional
+            Of the function in C; by default that of the file.
+        cpu : str, optional
+            What it is compiled for, as LLVM calls it, such as ``"x86-64-v3"``; by default the CPU of this machine.
+        fixed : bool, optional
+            All extents stay what they are in the example.
+
+        Returns
+        -------
+        nbgrad.export.library.Exported
+            With the paths of the three files.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such folder, if `name` is no identifier, and as `njit`.
+        KernelError
+            If LLVM does not know the CPU, if the linker fails, and as `njit`.
+        MissingToolError
+            If there is no C compiler, which links the library.
+
+        Examples
+        --------
+        >>> import numpy
+        >>> import nbgrad as ng
+        >>> f = ng.jit(ng.grad(lambda x: ng.numpy.sum(x**3)))
+        >>> files = f.export("cubes.so", numpy.ones(4))
+        >>> print(next(line for line in files.header.read_text().splitlines() if line.startswith("int32_t")))
+        int32_t cubes(const double *x, double *out0, int64_t n, void *workspace);
+        """
+        from nbgrad.export import library
+
+        return library.made(self._program("export", args, kwargs, fixed), path, name, cpu)
+
+    def _program(self, call, args, kwargs, fixed):
+        from nbgrad.export.program import NativeProgram
+
+        return NativeProgram(self, args, kwargs, f"{call} of {_name(self._fn)}", flag(call, "fixed", fixed))
+
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
@@ -461,6 +607,10 @@ def _owners(outputs):
         if isinstance(owner, Parameter) and owner._node is node:
             found[id(owner)] = owner
     return list(found.values())
+
+
+def _title(fn):
+    return getattr(fn, "__name__", "function")
 
 
 def _name(fn):

@@ -30,12 +30,13 @@ def _initialised():
     return llvm
 
 
-def target_machine(level=KERNELS):
-    """Code generation for the CPU this runs on; of its own for each thread that uses it at one time."""
+def target_machine(level=KERNELS, cpu=None):
+    """Code generation for a CPU, by default this one; of its own for each thread that uses it at one time."""
     llvm = _initialised()
+    known = llvm.get_host_cpu_features().flatten() + "," if cpu is None else ""
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit",  # kernels compute more than they move
+        cpu=llvm.get_host_cpu_name() if cpu is None else cpu,
+        features=f"{known}-prefer-256-bit" if BESIDE else known,  # kernels compute more than they move
         opt=level,
         codemodel="small" if BESIDE else "jitdefault",
         reloc="pic" if BESIDE else "default",
@@ -43,7 +44,7 @@ def target_machine(level=KERNELS):
     )
 
 
-def object_code(text, level=KERNELS):
+def object_code(text, level=KERNELS, cpu=None):
     """The bytes of the object file of a module, optimised.
 
     May be called from any thread: each call has a context and a target machine of its own, and the long ones of
@@ -56,11 +57,13 @@ def object_code(text, level=KERNELS):
     level : {KERNELS, DRIVERS}
         For the text of a driver, which decides and calls but computes nothing, a few passes take a tenth of the
         time, and it runs as fast.
+    cpu : str, optional
+        As LLVM calls it, such as ``x86-64-v3``; the CPU this runs on unless given.
     """
     from llvmlite.binding import ffi
 
     llvm = _initialised()
-    machine = target_machine(level)
+    machine = target_machine(level, cpu)
     module = llvm.parse_assembly(text, llvm.create_context())
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     builder = llvm.create_pass_builder(machine, _tuning(text.count("\n") <= SHORT))

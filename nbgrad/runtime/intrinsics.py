@@ -54,9 +54,27 @@ def reallocate():
 
 
 @Intrinsic
+def allocate():
+    """malloc."""
+    return _c_function("malloc", 1, True)
+
+
+@Intrinsic
 def free():
     """free."""
     return _c_function("free", 1, False)
+
+
+@Intrinsic
+def get_of_thread():
+    """pthread_getspecific."""
+    return _c_function("pthread_getspecific", 1, True)
+
+
+@Intrinsic
+def set_of_thread():
+    """pthread_setspecific."""
+    return _c_function("pthread_setspecific", 2, False)
 
 
 @Intrinsic

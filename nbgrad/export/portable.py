@@ -1,0 +1,178 @@
+"""Portable: launches that need nothing of this process, and whose words follow from the sizes of the inputs.
+
+Nothing is cut into chunks by its size, no library is called but for large products, and what lies in memory lies there
+without gaps, so that every number in a launch is a polynomial of the sizes.
+"""
+
+from nbgrad.compile import emit
+from nbgrad.compile.launch import Launch
+from nbgrad.compile.lower import Lowering
+from nbgrad.compile.products import stacked
+from nbgrad.compile.scatter import ScatterKernel
+from nbgrad.compile.source import Words, name_of
+from nbgrad.compile.storage import View
+from nbgrad.errors import KernelError
+
+#: Rows that go through the nests of a launch together, and the rows of a chunk, of which there is one.
+HEIGHT, ENDLESS = 8, 1 << 60
+
+#: Rows of the result one after the other: rows of x2 are added up, four at a time, or products of rows are.
+_PRODUCT = '''def kernel(args, start, stop):
+    """matmul"""
+    c, a, b = pointer_{dtype}(args, 0), pointer_{dtype}(args, 1), pointer_{dtype}(args, 2)
+    m, n, k, inner = word(args, 3), word(args, 4), word(args, 5), word(args, 6)
+    a0, a1, am, ak = word(args, 7), word(args, 8), word(args, 9), word(args, 10)
+    b0, b1, bk, bn = word(args, 11), word(args, 12), word(args, 13), word(args, 14)
+    zero, lead = number_{dtype}(args, 15), k // 4 * 4
+    for unit in range(start, stop):
+        batch, row = unit // m, unit % m
+        i, j = batch // inner, batch % inner
+        x = at(a, i * a0 + j * a1 + row * am)
+        w = at(b, i * b0 + j * b1)
+        y = at(c, unit * n)
+{body}'''
+
+_BY_ROWS = """\
+        for q in range(n):
+            store(y, q, zero, 0)
+        for p in range(0, lead, 4):
+            v0, v1, v2, v3 = load(x, p * ak), load(x, (p + 1) * ak), load(x, (p + 2) * ak), load(x, (p + 3) * ak)
+            w0, w1, w2, w3 = at(w, p * bk), at(w, (p + 1) * bk), at(w, (p + 2) * bk), at(w, (p + 3) * bk)
+            for q in range(n):
+                sums = v0 * load(w0, {q}) + v1 * load(w1, {q}) + v2 * load(w2, {q}) + v3 * load(w3, {q})
+                store(y, q, load_own(y, q, 0) + sums, 0)
+        for p in range(lead, k):
+            v, wp = load(x, p * ak), at(w, p * bk)
+            for q in range(n):
+                store(y, q, load_own(y, q, 0) + v * load(wp, {q}), 0)
+"""
+
+_BY_PRODUCTS = """\
+        for q in range(n):
+            wq, total = at(w, q * bn), zero
+            for p in range(k):
+                total = add_fast(total, load(x, p) * load(wq, p))
+            store(y, q, total, 0)
+"""
+
+
+class Source:
+    """A kernel as text, which nothing has compiled yet."""
+
+    __slots__ = ("names", "source", "text")
+
+    def __init__(self, source, names=None, text=None):
+        self.source, self.names, self.text = source, names or {}, text
+
+    def ready(self):
+        """There is nothing to wait for."""
+        return True
+
+
+class PortableLowering(Lowering):
+    """A simplified graph on its way to launches that are the same for all sizes but for their numbers."""
+
+    def __init__(self, inputs, captured, outputs):
+        self._arena_inside = {}
+        super().__init__(inputs, captured, outputs)
+
+    # ------------------------------------------------------------ code
+
+    def _code(self, source, names):
+        return Source(source, names)
+
+    def _function(self, text):
+        return Source(None, text=text)
+
+    def _kernel(self, loops, plan, domain, title):
+        if any(o.indices is not None for o in loops.stores):
+            return ScatterKernel(loops, plan, domain, title, most=1)
+        return emit.Kernel(loops, plan, domain, title)
+
+    def _host(self, node, call=None, reference=None, attrs=None):
+        primitive = dict(node.attrs).get("primitive", node.primitive)
+        name = getattr(primitive, "name", node.primitive.name)
+        site = node.fact("site")
+        where = f"\n    {site}" if site is not None else ""
+        raise KernelError(
+            f"{name} is a call of a library that nbgrad makes from Python, so there is no machine code for it "
+            f"outside of Python; compute it before, and pass the result as an argument{where}"
+        )
+
+    # ------------------------------------------------------------ no chunks, no gaps
+
+    def _cut_rows(self, unit, work):
+        return ENDLESS, 1, HEIGHT
+
+    def _shape(self, launch, kernel):
+        launch.cost, launch.grain, launch.total = 1, ENDLESS, kernel.rows
+        if kernel.split_words is not None:
+            words, at = launch.words.values, kernel.split_words
+            # one part, which is the whole: what it makes is the result
+            words[at["mode"]], words[at["grain"]], launch.total = 1, 1, kernel.length
+        self.launches.append(launch)
+
+    def _rows(self, unit, readers):
+        super()._rows(unit, readers)
+        self.launches[-1].cost = 1
+
+    def _add(self, launch, reads, writes, total, grain, cost):
+        launch.reads, launch.writes = [v.origin for v in reads], [v.origin for v in writes]
+        launch.total, launch.grain, launch.cost = total, ENDLESS, 1
+        self.launches.append(launch)
+
+    def _memory_inside(self, inner):
+        buffers = {}
+        for launch in inner.launches:
+            buffers.update((id(b), b) for b in (*launch.reads, *launch.writes) if b.kind == "arena")
+        return list(buffers.values()), lambda b, at: View(b, at, (), ())
+
+    def _row_of_state(self, dtype, size):
+        return size
+
+    # ------------------------------------------------------------ products
+
+    def _deep(self, node, views, out):
+        return False
+
+    def _product(self, views, out, dtype):
+        made = product(*views, out, dtype)
+        if made is None:
+            return False
+        launch = Launch("matmul")
+        source, launch.words, total = made
+        launch.source, launch.code = source, Source(source)
+        self._add(launch, views, [out], total, 1, 1)
+        return True
+
+
+class SteppedLowering(PortableLowering):
+    """The same with loops whose states are in memory, of any size: no kernel names each number of a state."""
+
+    _in_registers = False
+
+
+def product(x1, x2, out, dtype):
+    """(source, words, parallel extent) of ``out = x1 @ x2`` with `out` contiguous; None where axes cannot be merged."""
+    m, k, n = x1.shape[-2], x1.shape[-1], x2.shape[-1]
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        return None
+    lead = out.shape[:-2]
+    x1, x2 = x1.broadcast((*lead, m, k)), x2.broadcast((*lead, k, n))
+    batch = stacked(lead, x1.strides[:-2], x2.strides[:-2])
+    if batch is None:
+        return None
+    (outer, inner), a, b = batch
+    (am, ak), (bk, bn) = x1.strides[-2:], x2.strides[-2:]
+    if n == 1:  # a vector times the transpose, whose result is a row
+        x1, x2, a, b, m, n = x2, x1, b, a, 1, m
+        am, ak, bk, bn = 0, bk, ak, am
+    words = Words()
+    words.address(out, "store")
+    words.address(x1, "load")
+    words.address(x2, "load")
+    for value in (m, n, k, inner, *a, am, ak, *b, bk, bn, (0.0, dtype)):
+        words.add(value)
+    by_rows = bn == 1 or bk != 1 or ak != 1
+    body = _BY_ROWS.replace("{q}", "q" if bn == 1 else "q * bn") if by_rows else _BY_PRODUCTS
+    return _PRODUCT.format(dtype=name_of(dtype), body=body), words, outer * inner * m
