@@ -72,7 +72,8 @@ def test_excerpts(path):
 
 
 @pytest.mark.parametrize("name", sorted(set(modules())))
-def test_docstrings(name):
+def test_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     said = []
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=OPTIONS)

@@ -272,7 +272,7 @@ class Reader:
             nodes = self.lowering.loops.get(nodes[0], nodes)
         kind, why = self.kind(launch, note.unit, nodes)
         names = [n.primitive.name for n in nodes if n.primitive.name != "identity"]
-        lines = dict.fromkeys(site_text(o.site) for n in nodes if (o := _written(n)) is not None)
+        lines = dict.fromkeys(site_text(o.site) for n in nodes if (o := written(n)) is not None)
         names = names[:1] if launch.parts else names or ["copy"]
         return nodes, kind, why, names, max((g.domain for g in groups), key=shapes.size), [x for x in lines if x]
 
@@ -409,7 +409,7 @@ def _distinct(buffers):
     return {id(b): b for b in buffers}.values()
 
 
-def _written(node):
+def written(node):
     """The node of the user's program that a node of a lowered graph belongs to, or None."""
     found = node.fact("origin")
     while found is not None and found.fact("derivative_of") is not None:

@@ -116,7 +116,7 @@ class Study:
             if isinstance(a, graph.Array):
                 a.realize()
         self.phases, start = [], time.perf_counter()
-        with _watched():
+        with watched():
             self.trace, self.values, _ = fresh._traced(args, {})
         self.phases.append(("trace and simplify", start, time.perf_counter() - start))
         self.names = trees.argument_paths(fresh._parted(args, {})[0])
@@ -131,7 +131,7 @@ class Study:
 
         start = time.perf_counter()
         self.graph = self.trace.program._graph
-        with _watched():  # what runs inside of launches is simplified only now
+        with watched():  # what runs inside of launches is simplified only now
             self.lowering = recording(Lowering)(*self.graph)
         self.phases.append(("plan", start, time.perf_counter() - start))
 
@@ -147,7 +147,7 @@ class Study:
 
 
 @contextlib.contextmanager
-def _watched():
+def watched():
     """Nodes are told what they were made from."""
     before, graph.state.watched = graph.state.watched, True
     try:

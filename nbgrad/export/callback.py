@@ -170,7 +170,8 @@ def adapted(make, signature):
     match = _FORM.fullmatch(signature) if isinstance(signature, str) else None
     if match is None or match[1] not in ("double", "float", "int", "void"):
         raise ArgumentError(
-            f"cfunc: signature is {signature!r}, expected the declaration of a C function such as 'double (double, void *)'; see scipy.LowLevelCallable"
+            f"cfunc: signature is {signature!r}, expected the declaration of a C function "
+            "such as 'double (double, void *)'; see scipy.LowLevelCallable"
         )
     parameters = [Parameter(p, signature) for p in match[2].split(",") if p.strip() and p.strip() != "void"]
     for fixed in (False, True):

@@ -5,14 +5,15 @@ before: 66, 72, 82 at the sizes 67, 73, 83    after: n - 1
 
 import itertools
 import math
-from fractions import Fraction
 
 import numpy
 
 #: By the number of sizes the highest power of one, and of all together; of more sizes each product of different ones.
-_POWERS = {0: (0, 0), 1: (4, 4), 2: (2, 4), 3: (2, 3)}
-#: Whole numbers that the coefficients are divided by at most.
-_DENOMINATOR = 12
+_POWERS = {0: (0, 0), 1: (4, 4), 2: (2, 4), 3: (2, 4), 4: (2, 4)}
+#: Whole numbers that values are divided by at most; coefficients are multiples of one over the second.
+_DENOMINATOR, _PARTS = 12, 27720
+#: Coefficients are computed modulo a prime, which is exact as long as they are not large; what they give is tried.
+_PRIME, _LARGEST = 2**127 - 1, 2**60
 
 
 class Formula:
@@ -80,7 +81,7 @@ def variable(k, count):
 
 def monomials(count):
     """The powers of the terms of a polynomial of so many sizes."""
-    most, degree = _POWERS.get(count, (1, count))
+    most, degree = _POWERS.get(count, (1, 4))
     return [p for p in itertools.product(range(most + 1), repeat=count) if sum(p) <= degree]
 
 
@@ -140,13 +141,17 @@ class Fitter:
     def _found(self, values):
         if len(set(values)) == 1:
             return constant(values[0], self.count)
-        used = len(self.powers)
-        coefficients = [sum(a * v for a, v in zip(row, values[:used], strict=True)) for row in self._inverse]
-        denominator = math.lcm(*(c.denominator for c in coefficients))
-        if denominator > _DENOMINATOR:
-            return None
-        terms = [(p, int(c * denominator)) for p, c in zip(self.powers, coefficients, strict=True) if c]
-        made = Formula(sorted(terms, key=lambda t: (-sum(t[0]), t[0])), denominator)
+        used, terms = values[: len(self.powers)], []
+        for powers, row in zip(self.powers, self._inverse, strict=True):
+            c = sum(a * v for a, v in zip(row, used, strict=True)) * _PARTS % _PRIME
+            c = c - _PRIME if c > _PRIME // 2 else c
+            if abs(c) > _LARGEST:
+                return None
+            if c:
+                terms.append((powers, c))
+        common = math.gcd(_PARTS, *(c for _, c in terms))
+        terms = sorted(((p, c // common) for p, c in terms), key=lambda t: (-sum(t[0]), t[0]))
+        made = Formula(terms, _PARTS // common)
         good = all(made.at(point) == v for point, v in zip(self.points, values, strict=True))
         return made if good else None
 
@@ -166,16 +171,16 @@ def _same(formula, points, values, dtype):
 
 
 def _inverse(rows):
-    """The inverse of a matrix of integers, exactly."""
+    """The inverse of a matrix of integers, modulo a prime; StopIteration if there is none."""
     n = len(rows)
-    table = [[Fraction(v) for v in row] + [Fraction(int(i == k)) for i in range(n)] for k, row in enumerate(rows)]
+    table = [[*row, *(int(i == k) for i in range(n))] for k, row in enumerate(rows)]
     for k in range(n):
-        pivot = next(r for r in range(k, n) if table[r][k])
+        pivot = next(r for r in range(k, n) if table[r][k] % _PRIME)
         table[k], table[pivot] = table[pivot], table[k]
-        scale = table[k][k]
-        table[k] = [v / scale for v in table[k]]
+        scale = pow(table[k][k], -1, _PRIME)
+        table[k] = [v * scale % _PRIME for v in table[k]]
         for r in range(n):
             if r != k and table[r][k]:
                 factor = table[r][k]
-                table[r] = [a - factor * b for a, b in zip(table[r], table[k], strict=True)]
+                table[r] = [(a - factor * b) % _PRIME for a, b in zip(table[r], table[k], strict=True)]
     return [row[n:] for row in table]

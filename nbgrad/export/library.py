@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from nbgrad.compile import machine
@@ -92,12 +93,12 @@ def _linked(program, name, cpu, folder):
             f"{program.call}: a shared library is linked by a C compiler, and none of cc, gcc and clang was found; "
             "install one, or name it in the environment variable CC"
         )
+    if cpu != "native" and not _is_known(cpu):
+        raise KernelError(
+            f"{program.call}: LLVM knows no cpu {cpu!r} here; give 'native', or a name such as 'x86-64-v3' or 'skylake'"
+        )
     entry = program.entry(name)
-    native = None if cpu == "native" else cpu
-    try:
-        code = machine.object_code(entry.text(), machine.KERNELS, native)
-    except RuntimeError as error:
-        raise KernelError(f"{program.call}: LLVM makes no code for cpu {cpu!r}: {error}") from error
+    code = machine.object_code(entry.text(), machine.KERNELS, None if cpu == "native" else cpu)
     objects = []
     for k, part in enumerate([code, *entry.objects]):
         objects.append(folder / f"{k}.o")
@@ -108,6 +109,15 @@ def _linked(program, name, cpu, folder):
     if done.returncode:
         raise KernelError(f"{program.call}: {' '.join(command)} failed:\n{done.stderr.strip()}")
     return library
+
+
+def _is_known(cpu):
+    """Whether LLVM has code for a CPU; asked in a process of its own, which LLVM ends if not."""
+    text = "define i64 @f(i64 %x) { ret i64 %x }"
+    ask = f"import machine; machine.object_code({text!r}, cpu={cpu!r})"
+    folder = os.path.dirname(machine.__file__)
+    done = subprocess.run([sys.executable, "-c", ask], cwd=folder, capture_output=True, text=True)
+    return done.returncode == 0 and "not a recognized processor" not in done.stderr
 
 
 def _header(program, name):

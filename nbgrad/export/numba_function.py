@@ -95,20 +95,33 @@ def _nest(program, text):
         if kind in (calls.ARRAY, calls.NDARRAY):
             stack.append(text[detail])
         elif kind == calls.OBJECT:
-            if not isinstance(detail, (bool, int, float, type(None))):
-                raise ArgumentError(
-                    f"{program.call}: the function returns {detail!r}, which code of Numba cannot be handed; return "
-                    "arrays, numbers, None and tuples of them"
-                )
-            stack.append(repr(detail))
+            stack.append(_Object(detail))
         else:
             count = detail[1] if kind == calls.OTHER else detail
             parts = stack[len(stack) - count :]
             del stack[len(stack) - count :]
             if kind == calls.DICT:
                 parts = parts[1::2]
-            stack.append(f"({''.join(p + ', ' for p in parts)})")
-    return stack[0]
+            stack.append(f"({''.join(_text(p, program) + ', ' for p in parts)})")
+    return _text(stack[0], program)
+
+
+class _Object:
+    """A part of the results that is no array."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def _text(part, program):
+    if not isinstance(part, _Object):
+        return part
+    if not isinstance(part.value, (bool, int, float, type(None))):
+        raise ArgumentError(
+            f"{program.call}: the function returns {part.value!r}, which code of Numba cannot be handed; return "
+            "arrays, numbers, None and tuples of them"
+        )
+    return repr(part.value)
 
 
 def _checked(program, names, into):

@@ -11,7 +11,7 @@ from nbgrad.compile.products import stacked
 from nbgrad.compile.scatter import ScatterKernel
 from nbgrad.compile.source import Words, name_of
 from nbgrad.compile.storage import View
-from nbgrad.errors import KernelError
+from nbgrad.errors import KernelError, site_text
 
 #: Rows that go through the nests of a launch together, and the rows of a chunk, of which there is one.
 HEIGHT, ENDLESS = 8, 1 << 60
@@ -92,8 +92,10 @@ class PortableLowering(Lowering):
     def _host(self, node, call=None, reference=None, attrs=None):
         primitive = dict(node.attrs).get("primitive", node.primitive)
         name = getattr(primitive, "name", node.primitive.name)
-        site = node.fact("site")
-        where = f"\n    {site}" if site is not None else ""
+        from nbgrad.debug.explanation import written
+
+        origin = written(node)
+        where = f"\n    at {site_text(origin.site)}" if origin is not None and origin.site is not None else ""
         raise KernelError(
             f"{name} is a call of a library that nbgrad makes from Python, so there is no machine code for it "
             f"outside of Python; compute it before, and pass the result as an argument{where}"

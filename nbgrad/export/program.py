@@ -5,6 +5,7 @@ import hashlib
 
 import numpy
 
+from nbgrad import graph
 from nbgrad.compile import machine, native, remote, translate
 from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.errors import KernelError
@@ -12,11 +13,12 @@ from nbgrad.export.entry import STACK, Entry, Layout
 from nbgrad.export.formula import constant, variable
 from nbgrad.export.sizes import LETTERS, Numbers, Plan, Traces
 from nbgrad.runtime.interpreter import Interpreter
+from nbgrad.shapes import size
 
 #: Small sizes at which a program is tried, and how many elements of memory around its arrays are its own meanwhile.
 _SMALL, _MARGIN = (1, 2, 3, 4, 5, 7, 12), 1 << 12
-#: Another size at which it is tried.
-_ELSEWHERE = 59
+#: Other sizes at which it is tried, and elements of an array up to which it is.
+_ELSEWHERE, _FAR, _LIGHT = 59, 1013, 1 << 21
 #: Bytes of the function's own arrays up to which they are data of the module, inside of this process.
 _EMBEDDED = 1 << 16
 #: How far sums in another order may be apart, in units of rounding.
@@ -42,17 +44,30 @@ class NativeProgram:
 
     def __init__(self, jitted, args, kwargs, call, fixed=False):
         traces = self.traces = Traces(jitted, args, kwargs, call)
-        plan = self.plan = Plan(traces, fixed)
         self.call, self.results = call, traces.trace.results
-        self.names = list(LETTERS[: len(plan.open)]) + [f"n{k}" for k in range(len(LETTERS), len(plan.open))]
-        self.minima = [1] * len(plan.open)
-        self.outputs = [n.dtype for n in plan.outputs]
-        self._outside = self._only_numba()
-        self.code = self._compiled()
-        self._verify()
+        self._use(Plan(traces, fixed))
+        if self.plan.open:
+            try:
+                for sizes in self._others():
+                    self._compared(sizes)
+            except Exception as error:  # the function was not written for other sizes, and did not say so when traced
+                self._use(Plan(traces, fixed=True))
+                reason = f"at another size: {error}".splitlines()[0]
+                self.plan.reasons = dict.fromkeys(range(len(traces.example)), reason)
+        if not self.plan.open:
+            self._compared(())
+        example = self._example()
+        self.minima = [self._least(k, example) for k in range(len(example))]
         self.code = self._compiled()
 
     # ------------------------------------------------------------ code
+
+    def _use(self, plan):
+        self.plan, self.outputs, count = plan, [n.dtype for n in plan.outputs], len(plan.open)
+        self.names = list(LETTERS[:count]) + [f"n{k}" for k in range(len(LETTERS), count)]
+        self.minima = [1] * count
+        self._outside = self._only_numba()
+        self.code = self._compiled()
 
     def digest(self):
         """What the machine code depends on."""
@@ -87,7 +102,7 @@ class NativeProgram:
         """Addresses of kernels that only Numba compiles."""
         found = {}
         for k, code in enumerate(self.plan.description.codes):
-            if any(p.kind == "array" for p, _ in code.names.values()):
+            if any(getattr(p, "kind", "") == "array" for p, _ in code.names.values()):
                 try:
                     translate.kernel(code.source, {n: (p.text(d), d) for n, (p, d) in code.names.items()}, "tried")
                 except translate.Unsupported:
@@ -135,36 +150,46 @@ class NativeProgram:
         )(self.address)  # fmt: skip
         return function(*(a.ctypes.data for a in (*arrays, *outs)), *sizes, None), outs
 
-    def _verify(self):
-        """Compare with the interpreter at the example's sizes and at others; finds the least sizes."""
-        example = tuple(self.traces.example[k] for k in self.plan.open)
-        self._compared(example)
-        if example:
-            self._compared(tuple(_ELSEWHERE + 7 * k for k in range(len(example))))
-        for k in range(len(example)):
-            self.minima[k] = self._least(k, example)
+    def _others(self):
+        """Sizes at which the program is tried besides small ones: those of the example, and larger ones."""
+        example = self._example()
+        large = [(*example[:k], _FAR, *example[k + 1 :]) for k in range(len(example))]
+        return [tuple(_ELSEWHERE + 7 * k for k in range(len(example))), example, *filter(self._is_light, large)]
+
+    def _is_light(self, sizes):
+        """Whether the interpreter does not take long."""
+        outputs = self.traces.at(self._every(sizes)).program._graph[2]
+        return max(size(n.shape) for n in graph.topological(outputs)) <= _LIGHT
+
+    def _every(self, sizes):
+        """All sizes, of which some are open."""
+        every = list(self.traces.example)
+        for k, n in zip(self.plan.open, sizes, strict=True):
+            every[k] = n
+        return tuple(every)
+
+    def _example(self):
+        return tuple(self.traces.example[k] for k in self.plan.open)
 
     def _least(self, k, example):
         """The least value of a size for which results are right, as are those of all larger ones that are tried."""
         least = example[k]
-        for size in sorted({*_SMALL, example[k]}, reverse=True):
-            if size > example[k]:
+        for n in sorted({*_SMALL, example[k]}, reverse=True):
+            if n > example[k]:
                 continue
             try:
-                self._compared((*example[:k], size, *example[k + 1 :]))
+                self._compared((*example[:k], n, *example[k + 1 :]))
             except Exception:  # whatever a function does at sizes that it was not written for
                 break
-            least = size
+            least = n
         return least
 
     def _compared(self, sizes):
-        every = list(self.traces.example)
-        for k, size in zip(self.plan.open, sizes, strict=True):
-            every[k] = size
+        every = self._every(sizes)
         arrays = [_moved(a) for a in self.traces.arguments_at(every)]
         if any(f.at(sizes) < 0 for shape in self.plan.shapes for f in shape):
             raise KernelError(f"{self.call}: an output has no elements to spare at these sizes")
-        interpreter = Interpreter(*self.traces.at(tuple(every)).program._graph)
+        interpreter = Interpreter(*self.traces.at(every).program._graph)
         expected, beside = interpreter.run(arrays), interpreter.run([_nudged(a) for a in arrays])
         code, found = self.run(arrays, sizes)
         if code:
@@ -180,7 +205,7 @@ class NativeProgram:
 def _roomy(shape, dtype):
     """An array with memory around it that is nobody's."""
     size = int(numpy.prod(shape, dtype=int))
-    whole = numpy.zeros(size + 2 * _MARGIN, dtype)
+    whole = numpy.full(size + 2 * _MARGIN, numpy.nan if dtype.kind in "fc" else 1, dtype)
     return whole[_MARGIN : _MARGIN + size].reshape(shape)
 
 

@@ -1,6 +1,7 @@
 """Sizes: which extents of the arguments a program leaves open, found by tracing it at several of them."""
 
 import dataclasses
+import functools
 import inspect
 import random
 import re
@@ -9,6 +10,7 @@ import numpy
 
 from nbgrad import trees
 from nbgrad.compile import jit as jits
+from nbgrad.debug.recording import watched
 from nbgrad.errors import ArgumentError, KernelError
 from nbgrad.export.described import Description
 from nbgrad.export.formula import Fitter, monomials
@@ -77,15 +79,23 @@ class Traces:
             numpy.broadcast_to(numpy.zeros((), v.dtype), s)
             for v, s in zip(self.values, self.shapes_at(sizes), strict=True)
         ]
-        return self._jitted._trace(self._structure, values, self._static)
+        with watched():  # so that errors name lines
+            return self._jitted._trace(self._structure, values, self._static)
 
     def arguments_at(self, sizes):
-        """Arrays like those of the example: its numbers, repeated or cut."""
+        """Arrays like those of the example: what ascends goes on to ascend, and nearly all numbers are in its range.
+
+        They are all a little smaller, and by different parts, so that other functions do not give the same of them.
+        """
         made = []
         for value, shape in zip(self.values, self.shapes_at(sizes), strict=True):
             if value.dtype.kind in "iu" and value.size:  # they may be indices
                 value = value % max(min([*value.shape, *sizes], default=1), 1)
-            made.append(numpy.resize(value, shape).astype(value.dtype))
+            for axis, n in enumerate(shape):
+                value = _stretched(value, axis, n)
+            if value.dtype.kind in "fc":
+                value = value * (1 - 0.01 * numpy.linspace(0, 1, value.size).reshape(shape)).astype(value.dtype)
+            made.append(value)
         return made
 
 
@@ -101,6 +111,20 @@ def _names(jitted, dynamic):
             break
         names = [re.sub(rf"^argument {k}(?!\d)", parameter.name, n) for n in names]
     return [n.removeprefix("keyword argument ") for n in names]
+
+
+def _stretched(array, axis, n):
+    """An array with `n` numbers along an axis, interpolated between those that it has."""
+    have = array.shape[axis]
+    if n == have:
+        return array
+    at = numpy.linspace(0, have - 1, n)
+    low = numpy.minimum(at.astype(int), max(have - 2, 0))
+    below, above = numpy.take(array, low, axis), numpy.take(array, numpy.minimum(low + 1, have - 1), axis)
+    if array.dtype.kind not in "fc":
+        return below
+    weight = (at - low).reshape([-1 if a == axis else 1 for a in range(array.ndim)])
+    return (below * (1 - weight) + above * weight).astype(array.dtype)
 
 
 class Plan:
@@ -138,7 +162,7 @@ class Plan:
         reason = None
         for lowering, regime in _REGIMES if free else _REGIMES[:1]:
             try:
-                reason = self._fitted(free, lowering, _points(len(free), regime))
+                reason = self._fitted(free, lowering, _fitter(len(free), regime))
             except Exception as error:  # of the user's function at sizes that it was not written for
                 if not free:
                     raise
@@ -147,9 +171,9 @@ class Plan:
                 return None
         return reason
 
-    def _fitted(self, free, lowering, points):
+    def _fitted(self, free, lowering, fitter):
         descriptions, arrays, outputs = [], [], []
-        for point in points:
+        for point in fitter.points:
             sizes = list(self.traces.example)
             for k, size in zip(free, point, strict=True):
                 sizes[k] = size
@@ -160,7 +184,6 @@ class Plan:
             outputs.append(made)
             if descriptions[-1].skeleton != descriptions[0].skeleton:
                 return "the program takes another form at other sizes"
-        fitter = Fitter(points)
         numbers = [_formula(fitter, v) for v in zip(*(d.numbers for d in descriptions), strict=True)]
         shapes = [
             tuple(fitter.whole(v) for v in zip(*extents, strict=True))
@@ -203,21 +226,21 @@ def _formula(fitter, values):
     return fitter.whole(values)
 
 
-def _points(count, regime):
-    """Points that determine a polynomial, and more; the same ones every time."""
+@functools.cache
+def _fitter(count, regime):
+    """A `Fitter` at points that determine a polynomial, and more; the same ones every time."""
     if not count:
-        return [()]
+        return Fitter([()])
     if count == 1:
-        return [(n,) for n in regime[: len(monomials(1)) + _MORE]]
+        return Fitter([(n,) for n in regime[: len(monomials(1)) + _MORE]])
     powers, draw = monomials(count), random.Random(count)
     while True:
         points = []
         while len(points) < len(powers) + _MORE:
-            point = tuple(draw.sample(regime, count))
+            point = tuple(draw.choices(regime, k=count))
             if point not in points:
                 points.append(point)
         try:
-            Fitter(points)
+            return Fitter(points)
         except StopIteration:  # they lie on a curve on which a polynomial vanishes
             continue
-        return points
