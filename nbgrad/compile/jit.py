@@ -283,8 +283,9 @@ class Jitted:
         into : bool, optional
             The results are written into arrays that are handed over behind the arguments, in the order of the results,
             and nothing is allocated.
-        fixed : bool, optional
-            All extents stay what they are in the example; small loops are unrolled.
+        fixed : bool or tuple of int, optional
+            Extents of the example that are not open; all of them if True.  Small ones make faster code: loops over
+            the 3 of points in space are unrolled.
 
         Returns
         -------
@@ -382,8 +383,8 @@ class Jitted:
             Of the function in C; by default that of the file.
         cpu : str, optional
             What it is compiled for, as LLVM calls it, such as ``"x86-64-v3"``; by default the CPU of this machine.
-        fixed : bool, optional
-            All extents stay what they are in the example.
+        fixed : bool or tuple of int, optional
+            Extents of the example that are not open, as for `njit`.
 
         Returns
         -------
@@ -415,7 +416,7 @@ class Jitted:
     def _program(self, call, args, kwargs, fixed):
         from nbgrad.export.program import NativeProgram
 
-        return NativeProgram(self, args, kwargs, f"{call} of {_name(self._fn)}", flag(call, "fixed", fixed))
+        return NativeProgram(self, args, kwargs, f"{call} of {_name(self._fn)}", fixed)
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)

@@ -166,7 +166,7 @@ def declared(program):
 
 
 def adapted(make, signature):
-    """A program behind a C signature; ``make(fixed)`` gives the program with its sizes open or not."""
+    """A program behind a C signature; ``make(fixed)`` gives the program without those sizes."""
     match = _FORM.fullmatch(signature) if isinstance(signature, str) else None
     if match is None or match[1] not in ("double", "float", "int", "void"):
         raise ArgumentError(
@@ -174,11 +174,12 @@ def adapted(make, signature):
             "such as 'double (double, void *)'; see scipy.LowLevelCallable"
         )
     parameters = [Parameter(p, signature) for p in match[2].split(",") if p.strip() and p.strip() != "void"]
-    for fixed in (False, True):
-        program = make(fixed)
+    program = make(())
+    adapter = _Adapter(program, match[1], parameters)
+    untold = [program.traces.example[program.plan.open[k]] for k in adapter.open - set(adapter.known)]
+    if untold:  # nothing in the signature says how large these are
+        program = make(tuple(untold))
         adapter = _Adapter(program, match[1], parameters)
-        if adapter.open <= set(adapter.known):
-            break
     shown = f"{match[1]} ({', '.join(map(str, parameters))})"
     key = hashlib.sha256(f"{program.digest()}{shown}".encode()).hexdigest()
     code = native.Code(key, lambda symbol: remote.submit(adapter.text(symbol), machine.KERNELS))

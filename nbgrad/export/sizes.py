@@ -146,7 +146,7 @@ class Plan:
     def __init__(self, traces, fixed=False):
         self.traces, self.reasons = traces, {}
         count = len(traces.example)
-        wanted = [] if fixed else list(range(count))
+        wanted = [k for k in range(count) if k not in _asked(traces, fixed)]
         reason = self._tried(wanted)
         if reason is not None:
             alone = {}
@@ -197,6 +197,20 @@ class Plan:
         self.open, self.numbers, self.shapes, self.captured = list(free), numbers, shapes, captured
         self.description, self.outputs = descriptions[0], outputs[0]
         return None
+
+
+def _asked(traces, fixed):
+    """Numbers of the sizes that the user wants to stay what they are."""
+    if isinstance(fixed, (bool, numpy.bool_)):
+        return range(len(traces.example)) if fixed else ()
+    extents = fixed if isinstance(fixed, (tuple, list)) else (fixed,)
+    for e in extents:
+        if e not in traces.example:
+            raise ArgumentError(
+                f"{traces.call}: fixed has {e!r}, which is no extent of the example; expected True, False, or some of "
+                f"{', '.join(map(str, traces.example)) or 'none'}"
+            )
+    return [traces.example.index(e) for e in extents]
 
 
 @dataclasses.dataclass(frozen=True)

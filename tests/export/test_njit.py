@@ -5,7 +5,7 @@ import inspect
 import numba
 import numpy
 import pytest
-from functions import LOOPS, TABLE, arguments, one_of_two, rosenbrock, slope, taken
+from functions import LOOPS, TABLE, arguments, attraction, one_of_two, rosenbrock, slope, taken
 from numba.core.errors import TypingError
 from numba.core.runtime import _nrt_python, rtsys
 
@@ -154,6 +154,11 @@ def test_sizes_that_stay_what_they_are():
     assert made(numpy.ones((9, 3)), numpy.arange(3.0)).shape == (9, 3)
     with pytest.raises(ValueError, match="axis 1 of x is not of extent 3"):
         made(numpy.ones((9, 4)), numpy.arange(3.0))
+    points = ng.jit(attraction).njit(numpy.ones((5, 3)), fixed=(3,))
+    assert points.py_func.__doc__ == "(x: float64[n, 3]) -> (float64)"
+    assert points(arguments([(7, 3)])[0]) == pytest.approx(attraction(arguments([(7, 3)])[0]))
+    with pytest.raises(ArgumentError, match="fixed has 4, which is no extent of the example; expected True, False, or"):
+        ng.jit(attraction).njit(numpy.ones((5, 3)), fixed=(4,))
     made = ng.jit(rosenbrock).njit(numpy.ones(5), fixed=True)
     with pytest.raises(ValueError, match="axis 0 of x is not of extent 5"):
         made(numpy.ones(4))
