@@ -4,56 +4,73 @@ Nothing is cut into chunks by its size, no library is called but for large produ
 without gaps, so that every number in a launch is a polynomial of the sizes.
 """
 
+import functools
+
 from nbgrad.compile import emit
 from nbgrad.compile.launch import Launch
 from nbgrad.compile.lower import Lowering
 from nbgrad.compile.products import stacked
 from nbgrad.compile.scatter import ScatterKernel
-from nbgrad.compile.source import Words, name_of
+from nbgrad.compile.source import Words, Writer, name_of
 from nbgrad.compile.storage import View
 from nbgrad.errors import KernelError, site_text
 
 #: Rows that go through the nests of a launch together, and the rows of a chunk, of which there is one.
 HEIGHT, ENDLESS = 8, 1 << 60
 
-#: Rows of the result one after the other: rows of x2 are added up, four at a time, or products of rows are.
+#: Rows of the result that are made together, and rows of x2 that are added to them at a time.
+ROWS, DEPTH = 4, 4
+
 _PRODUCT = '''def kernel(args, start, stop):
     """matmul"""
     c, a, b = pointer_{dtype}(args, 0), pointer_{dtype}(args, 1), pointer_{dtype}(args, 2)
     m, n, k, inner = word(args, 3), word(args, 4), word(args, 5), word(args, 6)
     a0, a1, am, ak = word(args, 7), word(args, 8), word(args, 9), word(args, 10)
     b0, b1, bk, bn = word(args, 11), word(args, 12), word(args, 13), word(args, 14)
-    zero, lead = number_{dtype}(args, 15), k // 4 * 4
-    for unit in range(start, stop):
-        batch, row = unit // m, unit % m
+    zero = number_{dtype}(args, 15)
+    for batch in range(start, stop):
         i, j = batch // inner, batch % inner
-        x = at(a, i * a0 + j * a1 + row * am)
-        w = at(b, i * b0 + j * b1)
-        y = at(c, unit * n)
+        x, w, y = at(a, i * a0 + j * a1), at(b, i * b0 + j * b1), at(c, batch * m * n)
 {body}'''
 
-_BY_ROWS = """\
-        for q in range(n):
-            store(y, q, zero, 0)
-        for p in range(0, lead, 4):
-            v0, v1, v2, v3 = load(x, p * ak), load(x, (p + 1) * ak), load(x, (p + 2) * ak), load(x, (p + 3) * ak)
-            w0, w1, w2, w3 = at(w, p * bk), at(w, (p + 1) * bk), at(w, (p + 2) * bk), at(w, (p + 3) * bk)
+_BY_PRODUCTS = """\
+        for row in range(m):
             for q in range(n):
-                sums = v0 * load(w0, {q}) + v1 * load(w1, {q}) + v2 * load(w2, {q}) + v3 * load(w3, {q})
-                store(y, q, load_own(y, q, 0) + sums, 0)
-        for p in range(lead, k):
-            v, wp = load(x, p * ak), at(w, p * bk)
-            for q in range(n):
-                store(y, q, load_own(y, q, 0) + v * load(wp, {q}), 0)
+                xr, wq, total = at(x, row * am), at(w, q * bn), zero
+                for p in range(k):
+                    total = add_fast(total, load(xr, p) * load(wq, p))
+                store(y, row * n + q, total, 0)
 """
 
-_BY_PRODUCTS = """\
-        for q in range(n):
-            wq, total = at(w, q * bn), zero
-            for p in range(k):
-                total = add_fast(total, load(x, p) * load(wq, p))
-            store(y, q, total, 0)
-"""
+
+@functools.cache
+def _by_rows(side_by_side):
+    """Lines that add up rows of x2, for a few rows of the result at a time; then for those that are left."""
+    q, w = "q" if side_by_side else "q * bn", Writer()
+    w.level = 2
+    for rows, first, stop in ((ROWS, "0", f"m - {ROWS - 1}"), (1, f"m // {ROWS} * {ROWS}", "m")):
+        w.open(f"for row in range({first}, {stop}, {rows}):")
+        for r in range(rows):
+            w.line(f"x{r}, y{r} = at(x, (row + {r}) * am), at(y, (row + {r}) * n)")
+        w.open("for q in range(n):")
+        for r in range(rows):
+            w.line(f"store(y{r}, q, zero, 0)")
+        w.close()
+        for depth, start, end in ((DEPTH, "0", f"k - {DEPTH - 1}"), (1, f"k // {DEPTH} * {DEPTH}", "k")):
+            w.open(f"for p in range({start}, {end}, {depth}):")
+            for d in range(depth):
+                w.line(f"w{d} = at(w, (p + {d}) * bk)")
+                for r in range(rows):
+                    w.line(f"v{r}{d} = load(x{r}, (p + {d}) * ak)")
+            w.open("for q in range(n):")
+            for d in range(depth):
+                w.line(f"t{d} = load(w{d}, {q})")
+            for r in range(rows):
+                sums = " + ".join(f"v{r}{d} * t{d}" for d in range(depth))
+                w.line(f"store(y{r}, q, load_own(y{r}, q, 0) + ({sums}), 0)")
+            w.close(2)
+        w.close()
+    return w.text()
 
 
 class Source:
@@ -176,5 +193,5 @@ def product(x1, x2, out, dtype):
     for value in (m, n, k, inner, *a, am, ak, *b, bk, bn, (0.0, dtype)):
         words.add(value)
     by_rows = bn == 1 or bk != 1 or ak != 1
-    body = _BY_ROWS.replace("{q}", "q" if bn == 1 else "q * bn") if by_rows else _BY_PRODUCTS
-    return _PRODUCT.format(dtype=name_of(dtype), body=body), words, outer * inner * m
+    body = _by_rows(bn == 1) if by_rows else _BY_PRODUCTS
+    return _PRODUCT.format(dtype=name_of(dtype), body=body), words, outer * inner
