@@ -38,7 +38,7 @@ class Native:
         @numba.njit
         def repeated(x, count):
             for _ in range(count):
-                value, grad = gradient(x)
+                value, _ = gradient(x)
             return value
 
         self.newton, self.repeated = newton, repeated
