@@ -37,6 +37,8 @@ from nbgrad.errors import (
     NbgradError,
     NonFiniteError,
     OptionError,
+    RankError,
+    RankMismatchError,
     ShapeError,
     TracedValueError,
 )
@@ -120,6 +122,8 @@ __all__ = [
     "OptionError",
     "Parameter",
     "ParameterTuple",
+    "RankError",
+    "RankMismatchError",
     "ShapeError",
     "TracedValueError",
     "UnconnectedGradients",
@@ -182,7 +186,7 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name in ("cuda", "debug"):
+    if name in ("cuda", "debug", "mpi", "parallel"):
         import importlib
 
         return importlib.import_module(f"nbgrad.{name}")

@@ -6,7 +6,7 @@ import threading
 
 import numpy
 
-from nbgrad import conversions, devices, graph, trees
+from nbgrad import conversions, devices, effects, graph, trees
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff.arguments import flag
 from nbgrad.compile import program as programs
@@ -246,24 +246,26 @@ class Jitted:
         outside, state.beside = state.beside, beside
         conversions.enter()
         try:
-            result = self._fn(*positional, **named, **dict(static[1]))
+            with effects.apart():
+                result, last = self._fn(*positional, **named, **dict(static[1])), effects.pending()
         finally:
             conversions.leave()
             state.tracked -= 1
             state.beside = outside
         results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
-        owners = _owners(results.outputs)
+        outputs = [*results.outputs, *last]
+        owners = _owners(outputs)
         device = None
         if devices.used:
-            leaves = graph.signature(results.outputs)[1]
-            device = devices.common(leaves or placeholders, results.outputs)
+            leaves = graph.signature(outputs)[1]
+            device = devices.common(leaves or placeholders, outputs)
         inputs = [*placeholders, *(p._node for p in owners)]
         if paths is not None:
             from nbgrad.debug.nonfinite import CheckedProgram
 
-            program = CheckedProgram(inputs, results.outputs, paths, device, beside)
+            program = CheckedProgram(inputs, outputs, paths, device, beside)
         else:
-            program = programs.made(inputs, results.outputs, True, device)
+            program = programs.made(inputs, outputs, True, device)
         return Trace(program, owners, results, device)
 
     def lower(self, *args, **kwargs):
