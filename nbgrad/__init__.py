@@ -40,6 +40,7 @@ from nbgrad.errors import (
     RankError,
     RankMismatchError,
     ShapeError,
+    ShardError,
     TracedValueError,
 )
 from nbgrad.kernels.casting import identity, stop_gradient
@@ -125,6 +126,7 @@ __all__ = [
     "RankError",
     "RankMismatchError",
     "ShapeError",
+    "ShardError",
     "TracedValueError",
     "UnconnectedGradients",
     "arange",

@@ -75,6 +75,10 @@ class RankMismatchError(RankError, ShapeError):
     """Processes called different operations together, or with arrays of different shapes or dtypes."""
 
 
+class ShardError(NbgradError, RuntimeError):
+    """The function of `nbgrad.parallel.map_grad` failed on one of its shards."""
+
+
 class NonFiniteError(NbgradError, FloatingPointError):
     """A nan or an inf was made while `nbgrad.debug.nans` looks out for them.
 

@@ -1,6 +1,6 @@
 """Body: what one step of a loop does, as a graph that reads nothing from outside."""
 
-from nbgrad import conversions, effects, graph, trees
+from nbgrad import conversions, effects, graph, pickling, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import ruled
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
@@ -36,6 +36,9 @@ class Body:
     def __hash__(self):
         return self._hash
 
+    def __reduce__(self):
+        return _again, pickling.rows(self.inputs, self.outputs)
+
     def applied(self, inputs):
         """The outputs of other nodes."""
         return ruled.copied(self.outputs, dict(zip(self.inputs, inputs, strict=True)))
@@ -61,6 +64,10 @@ class Body:
             except TooMuch:
                 self._of_numbers = False
         return self._of_numbers
+
+
+def _again(inputs, outputs, table):
+    return Body(*pickling.nodes(inputs, outputs, table))
 
 
 def lifted(outputs, inputs, start=0):

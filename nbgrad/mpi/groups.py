@@ -5,6 +5,7 @@ shape, or that it has failed or ended.  So all of them know of a disagreement be
 same error.
 """
 
+import pickle
 import time
 
 import numpy
@@ -46,6 +47,14 @@ class Group:
 
     def __repr__(self):
         return f"<rank {self.rank} of {self.size}>"
+
+    def __reduce__(self):
+        if self is not of("pickle", None):
+            raise pickle.PicklingError(
+                "pickle of an operation of nbgrad.mpi: its communicator is none that another process knows; only "
+                "operations of all processes (comm=None) can be pickled"
+            )
+        return of, ("pickle", None)
 
     def agree(self, operation, x, numbers, said):
         """Wait until all processes are there; an error in each of them unless they are about to do the same.
