@@ -37,7 +37,10 @@ from nbgrad.errors import (
     NbgradError,
     NonFiniteError,
     OptionError,
+    RankError,
+    RankMismatchError,
     ShapeError,
+    ShardError,
     TracedValueError,
 )
 from nbgrad.kernels.casting import identity, stop_gradient
@@ -120,7 +123,10 @@ __all__ = [
     "OptionError",
     "Parameter",
     "ParameterTuple",
+    "RankError",
+    "RankMismatchError",
     "ShapeError",
+    "ShardError",
     "TracedValueError",
     "UnconnectedGradients",
     "arange",
@@ -182,7 +188,7 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name in ("cuda", "debug"):
+    if name in ("cuda", "debug", "mpi", "parallel"):
         import importlib
 
         return importlib.import_module(f"nbgrad.{name}")

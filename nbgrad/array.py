@@ -384,6 +384,9 @@ class Parameter(Array):
     def __copy__(self):
         return Array(self._node)
 
+    def __deepcopy__(self, memo):
+        return Parameter(Array(self._node), self._name, requires_grad=self.requires_grad)
+
     def __hash__(self):
         return id(self)
 

@@ -13,6 +13,9 @@ NBGRAD_CUDA_MEMORY     cuda_memory_limit      bytes that arrays and the pool may
                                               fraction of it; default: 0.8
 NBGRAD_CUDA_LIBRARIES  cuda_libraries         auto (default): cuBLAS and cuSOLVER where nvmath-python is installed;
                                               0: never; 1: an error where they cannot be used
+NBGRAD_MPI_CHECK       mpi_check              1 (default): processes say what they are about to exchange, and raise an
+                                              error where that differs; 0: they do not, which is faster and may hang
+NBGRAD_MPI_TIMEOUT     mpi_timeout            seconds to wait for other processes; default: for ever
 NBGRAD_CHECK_VALUES    check_values           nan, inf, masked or several with commas: an error where such a value is
                                               made, see `nbgrad.debug.nans`; default: nothing, which costs nothing
 =====================  =====================  ===============================================================
@@ -35,7 +38,7 @@ class Config:
 
     __slots__ = (
         "_cache_dir", "_check_values", "_compiled", "_compiler", "_cuda_libraries", "_cuda_memory_limit", "_jit",
-        "_threads",
+        "_mpi_check", "_mpi_timeout", "_threads",
     )  # fmt: skip
 
     def __init__(self, environ=os.environ):
@@ -45,6 +48,8 @@ class Config:
         self.threads = _number(environ, "NBGRAD_THREADS", _cores())
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
         self.compiler = environ.get("NBGRAD_COMPILER") or "process"
+        self.mpi_check = bool(_number(environ, "NBGRAD_MPI_CHECK", 1))
+        self.mpi_timeout = _number(environ, "NBGRAD_MPI_TIMEOUT", None)
         self.cuda_memory_limit = _bytes(environ, "NBGRAD_CUDA_MEMORY", 0.8)
         libraries = environ.get("NBGRAD_CUDA_LIBRARIES") or "auto"
         self.cuda_libraries = {"0": False, "1": True}.get(libraries, libraries)
@@ -62,6 +67,30 @@ class Config:
                 "(of the variable: auto, 1 or 0)"
             )
         self._cuda_libraries = value
+
+    @property
+    def mpi_check(self):
+        """Whether processes say what they are about to exchange, in `nbgrad.mpi`."""
+        return self._mpi_check
+
+    @mpi_check.setter
+    def mpi_check(self, value):
+        if not isinstance(value, bool):
+            raise ArgumentError(f"config.mpi_check (NBGRAD_MPI_CHECK): got {value!r}, expected True or False")
+        self._mpi_check = value
+
+    @property
+    def mpi_timeout(self):
+        """Seconds that an operation of `nbgrad.mpi` waits for other processes; None: for ever."""
+        return self._mpi_timeout
+
+    @mpi_timeout.setter
+    def mpi_timeout(self, value):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+            raise ArgumentError(
+                f"config.mpi_timeout (NBGRAD_MPI_TIMEOUT): got {value!r}, expected seconds above 0, or None"
+            )
+        self._mpi_timeout = value
 
     @property
     def jit(self):

@@ -67,6 +67,18 @@ class MissingToolError(NbgradError, RuntimeError):
     """A package or a program that a call needs, and nothing else does, is not installed."""
 
 
+class RankError(NbgradError, RuntimeError):
+    """A process of several failed, ended, or did not come to an operation that others wait in."""
+
+
+class RankMismatchError(RankError, ShapeError):
+    """Processes called different operations together, or with arrays of different shapes or dtypes."""
+
+
+class ShardError(NbgradError, RuntimeError):
+    """The function of `nbgrad.parallel.map_grad` failed on one of its shards."""
+
+
 class NonFiniteError(NbgradError, FloatingPointError):
     """A nan or an inf was made while `nbgrad.debug.nans` looks out for them.
 

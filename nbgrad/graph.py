@@ -71,6 +71,7 @@ class _State(threading.local):
     static = False  # inside a VJP rule numbers are part of the structure
     watched = False  # somebody wants to know which nodes are derivatives of which
     beside = None  # a list, while a trace wants the values of functions that are differentiated in it
+    effect = None  # the token of the last effect of what is traced: see `nbgrad.effects`
     plain = False  # nothing of what follows concerns a node: one look instead of three
     _sites, _scope, _device = True, "", None
 

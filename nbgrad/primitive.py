@@ -5,6 +5,8 @@ knows neither Numba nor Arrays: kernels are compiled elsewhere, and calling a Pr
 Nodes through `nbgrad.graph.apply`.
 """
 
+import importlib
+
 from nbgrad import graph
 from nbgrad.errors import ArgumentError, NbgradError, describe
 
@@ -111,7 +113,8 @@ class Primitive:
         return f"<primitive {self.name}>"
 
     def __reduce__(self):
-        return _find, (self.name,)
+        declared = self.kernel or self.infer or self.reference
+        return _find, (self.name, getattr(declared, "__module__", None))
 
     def vjp(self, rule):
         """Declare the VJP: a function of ``g`` and whatever it reads, returning one cotangent per input.
@@ -365,9 +368,16 @@ def _parameters(rule):
     return rule.__code__.co_varnames[: rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
 
 
-def _find(name):
+def _find(name, module=None):
     if name not in _registry:
         _declare_all()
+    if name not in _registry and module is not None:
+        importlib.import_module(module)
+    if name not in _registry:
+        raise NbgradError(
+            f"primitive {name!r} was pickled where module {module} declares it, and it is not declared in this "
+            "process; put its declaration into a module that can be imported here"
+        )
     return _registry[name]
 
 

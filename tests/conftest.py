@@ -30,7 +30,10 @@ def settings():
     """`nbgrad.config`, put back as it was after each test."""
     from nbgrad.config import config
 
-    names = "jit", "threads", "cache_dir", "compiler", "cuda_memory_limit", "cuda_libraries", "check_values"
+    names = (
+        "jit", "threads", "cache_dir", "compiler", "cuda_memory_limit", "cuda_libraries", "check_values", "mpi_check",
+        "mpi_timeout",
+    )  # fmt: skip
     before = [getattr(config, name) for name in names]
     yield config
     for name, value in zip(names, before, strict=True):

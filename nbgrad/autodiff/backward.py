@@ -174,6 +174,8 @@ def pull(node, cotangent, needed=None):
     pulled = rule(*arguments)
     if not isinstance(pulled, tuple):
         pulled = (pulled,)
+    if primitive.kind == "effect":
+        pulled += (None,) * (len(node.inputs) - len(pulled))  # that another is done has no derivative
     if len(pulled) != len(node.inputs):
         raise MissingRuleError(
             f"grad of {primitive.name}: its VJP returned {len(pulled)} cotangents for {len(node.inputs)} "

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from nbgrad import dtypes, graph, trees
+from nbgrad import dtypes, graph, pickling, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingRuleError, ShapeError, describe
@@ -11,7 +11,7 @@ from nbgrad.graph import Node
 from nbgrad.kernels.casting import identity
 
 
-class custom_vjp:
+class custom_vjp(pickling.Named):
     """A function whose VJP is another one.
 
     Parameters
@@ -46,6 +46,13 @@ class custom_vjp:
         self.fwd = self.bwd = None
         functools.update_wrapper(self, fn, updated=())
 
+    def _parts(self):
+        return self.nondiff, *(pickling.recipe("custom_vjp", f) for f in (self.fn, self.fwd, self.bwd))
+
+    def _restore(self, nondiff, fn, fwd, bwd):
+        self.__init__(pickling.followed(fn), nondiff)
+        self.fwd, self.bwd = pickling.followed(fwd), pickling.followed(bwd)
+
     def defvjp(self, fwd, bwd):
         """Declare the two halves of the rule."""
         _check_function("defvjp", "fwd", fwd)
@@ -72,7 +79,7 @@ class custom_vjp:
         return trees.unflatten(out_structure, [Array(n) for n in made])
 
 
-class custom_jvp:
+class custom_jvp(pickling.Named):
     """A function whose JVP is another one; its VJP is the transpose of that.
 
     Parameters
@@ -106,6 +113,13 @@ class custom_jvp:
         _check_function("custom_jvp", "fn", fn)
         self.fn, self.nondiff, self.rule = fn, _positions("custom_jvp", nondiff_argnums), None
         functools.update_wrapper(self, fn, updated=())
+
+    def _parts(self):
+        return self.nondiff, *(pickling.recipe("custom_jvp", f) for f in (self.fn, self.rule))
+
+    def _restore(self, nondiff, fn, rule):
+        self.__init__(pickling.followed(fn), nondiff)
+        self.rule = pickling.followed(rule)
 
     def defjvp(self, rule):
         """Declare the rule; returns it, to serve as a decorator."""

@@ -199,7 +199,7 @@ class Call:
         """Arrays of what fn returned: computed at the outermost level, lazy inside a transform."""
         if not self.inputs.now or state.tracked:
             return [Array(n) for n in self.nodes]
-        realize(self.nodes)
+        realize([*self.nodes, *([] if self.inputs.effect is None else [self.inputs.effect])])
         lost = {"forgotten": self.options.call, "origins": graph.origins(self.inputs.originals)}
         arrays = [Array(graph.leaf(n.value)) for n in self.nodes]
         for a in arrays:

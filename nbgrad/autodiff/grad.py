@@ -17,6 +17,7 @@ from nbgrad.autodiff.outputs import (
     take_sens,
 )
 from nbgrad.errors import ArgumentError, GradientError, MissingGradientError, describe
+from nbgrad.pickling import remember
 
 
 def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sens_param=False, *, holomorphic=False):
@@ -80,7 +81,7 @@ def grad(fn, grad_position=0, weights=None, has_aux=False, return_ids=False, sen
     (1, Array([1., 4.], shape=(2,), dtype=float64, device=cpu))
     """
     options = Options("grad", fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic)
-    return options.transform(False)
+    return options.remembered(options.transform(False), grad)
 
 
 def value_and_grad(
@@ -112,7 +113,7 @@ def value_and_grad(
     Array([ 18., -32.], shape=(2,), dtype=float64, device=cpu)
     """
     options = Options("value_and_grad", fn, grad_position, weights, has_aux, return_ids, sens_param, holomorphic)
-    return options.transform(True)
+    return options.remembered(options.transform(True), value_and_grad)
 
 
 def get_grad(gradients, identifier):
@@ -183,7 +184,7 @@ class Options:
             raise GradientError(f"{call}: grad_position and weights cannot both be None; say what to differentiate by")
         self.positions = positions(call, grad_position)
         self.by_position = grad_position is not None
-        self.one_weight = isinstance(weights, Array)
+        self.given, self.one_weight = weights, isinstance(weights, Array)
         self.by_weight = weights is not None
         self.weights, self.weight_structure = checked_weights(call, weights)
         self.distinct = tuple({id(w): w for w in self.weights}.values())
@@ -241,6 +242,14 @@ class Options:
         gradient.__doc__ = f"What nbgrad.{call} made of {getattr(fn, '__name__', type(fn).__name__)}."
         gradient.__wrapped__ = fn
         return gradient
+
+    def remembered(self, gradient, transform):
+        """The gradient function, with a note on the call that made it."""
+        return remember(
+            gradient, transform, self.fn, grad_position=self.positions if self.by_position else None,
+            weights=self.given, has_aux=self.has_aux, return_ids=self.return_ids, sens_param=self.sens_param,
+            holomorphic=self.holomorphic,
+        )  # fmt: skip
 
     def assemble(self, inputs, found, collapse=True):
         """Gradients in the containers that the options ask for; one position is bare if `collapse`."""

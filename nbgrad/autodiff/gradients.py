@@ -1,15 +1,17 @@
 """gradients: differentiate a graph that exists (graph in, graph out)."""
 
+import contextlib
 import re
 
 import numpy
 
-from nbgrad import devices, graph
+from nbgrad import devices, effects, graph
 from nbgrad.array import Array, Parameter, placed
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, seed
 from nbgrad.autodiff.history import check_history, restore
 from nbgrad.errors import ArgumentError, GradientError, describe
+from nbgrad.runtime.evaluate import realize
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _names_used = {}
@@ -131,7 +133,10 @@ def gradients(
         start = next(graph.serials)
         seeds = _seeds(grad_ys, outputs)
         restore(outputs, stops)
-        found = backward.sweep(outputs, seeds, sources, stops=stops, aggregation=aggregation, colocate=colocate)
+        with contextlib.nullcontext() if state.tracked else effects.apart():
+            found = backward.sweep(outputs, seeds, sources, stops=stops, aggregation=aggregation, colocate=colocate)
+            if not state.tracked and effects.pending():  # done in the order of calls, whoever reads what
+                realize([*(g for g in found if g is not None), *effects.pending()])
         _check_parameters(outputs, xs, sources, found)
         check_history("gradients", outputs, sources, found, stops)
         results = {}

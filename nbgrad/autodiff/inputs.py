@@ -9,7 +9,7 @@ and a run.
 
 import numpy
 
-from nbgrad import conversions, devices, dtypes, graph, trees
+from nbgrad import conversions, devices, dtypes, effects, graph, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import backward
 from nbgrad.autodiff.outputs import flatten
@@ -55,12 +55,15 @@ class Inputs:
     originals, wrappers : lists of Node
     trees : list
         For each position None, or (treespec, number of leaves) of a container.
+    effect : Node or None
+        The token of the last effect of the run, at the outermost level.
     """
 
-    __slots__ = ("arguments", "now", "originals", "since", "trees", "wrappers")
+    __slots__ = ("arguments", "effect", "now", "originals", "since", "trees", "wrappers")
 
     def __init__(self, call, items, positions, weights):
         self.originals, self.trees = originals, trees = [], []
+        self.effect = None
         count = len(items)
         if positions == _FIRST and count and not weights and not state.tracked:
             node = _ready(call, items)  # the fast path: by the first of arrays that have their values
@@ -158,6 +161,8 @@ class Inputs:
             for w, node in zip(weights, weight_nodes, strict=True):
                 w._node = node
         state.tracked, sites = depth + 1, state.sites
+        if not depth:
+            state.effect = None
         # an un-jitted gradient is traced at every call
         state.sites = sites and (not (self.now and depth == 0) or bool(config._check_values))
         conversions.enter()
@@ -176,6 +181,8 @@ class Inputs:
             conversions.leave()
             state.tracked, state.static, state.scope, state.device = depth, static, scope, device
             state.sites = sites
+            if not depth:
+                self.effect, state.effect = state.effect, None
             if weights:
                 for w, node, original in zip(
                     weights, weight_nodes, self.originals[len(wrappers) - len(weights) :], strict=True
@@ -190,7 +197,8 @@ class Inputs:
         if state.beside is not None:
             state.beside += outputs
         if self.now and not state.tracked:
-            return self._computed(outputs, seeds, values, build)
+            with effects.apart(self.effect):
+                return self._computed(outputs, seeds, values, build)
         return [Array(n) for n in values], [Array(n) for n in build(outputs, seeds)]
 
     def swept(self, outputs, seeds):
@@ -215,19 +223,20 @@ class Inputs:
         return [backward.zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
 
     def _computed(self, outputs, seeds, values, build):
-        wrappers, since = self.wrappers, self.since
+        wrappers, since, last = self.wrappers, self.since, effects.pending()
         split, heads = len(values), len(wrappers)
 
         def make():
-            pending = _made_before(since, [*outputs, *values])
+            pending = _made_before(since, [*outputs, *values, *last])
             if pending:
                 raise _Pending(pending)
-            return leaves, [*values, *build(outputs, seeds)]
+            made = build(outputs, seeds)
+            return leaves, [*values, *made, *(effects.pending() if last else ())]
 
         if config._check_values:  # what fn returns is looked at even where the gradient does not read it
             realize(outputs)
         while True:
-            key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values], since)
+            key, leaves = graph.signature([*wrappers, *(seeds or ()), *outputs, *values, *last], since)
             try:
                 device = devices.common(leaves, [*outputs, *values]) if devices.used else None
                 program = programs.find((build.__name__, seeds is None, heads, split, len(outputs), key), make, device)
@@ -235,6 +244,7 @@ class Inputs:
             except _Pending as found:
                 realize(found.args[0])
         results = program.run([n.value for n in leaves])
+        results = results[:-1] if last else results
         behind = self.originals + leaves[heads:]
         history = False
         for n in behind:
@@ -267,7 +277,8 @@ class Later:
     def __call__(self):
         if self.found is None:
             start = next(graph.serials)
-            self.found = self.build(self.outputs, self.seeds)
+            with effects.apart():
+                self.found = self.build(self.outputs, self.seeds)
             new = [n for n in graph.topological(self.found, stop=lambda n: n.serial < start) if n.serial > start]
             for i, node in enumerate(new):
                 node.serial = self.serial - 1 + (i + 1) / (len(new) + 1)

@@ -90,7 +90,12 @@ def copied(outputs, replaced):
         if node not in fresh:
             fresh[node] = node
             if any(fresh[x] is not x for x in node.inputs):
-                new = fresh[node] = graph.rebuilt(node, fresh)
+                if node.primitive.kind == "effect":
+                    from nbgrad.effects import again
+
+                    new = fresh[node] = again(node, fresh[node.inputs[0]])
+                else:
+                    new = fresh[node] = graph.rebuilt(node, fresh)
                 new.history, new.site, new.info = node.history, node.site, node.info
                 if graph.state.watched or config._check_values:
                     from nbgrad.debug.origins import as_before

@@ -7,6 +7,7 @@ from nbgrad.array import Array
 from nbgrad.batching import rules
 from nbgrad.errors import ArgumentError, ShapeError, describe
 from nbgrad.graph import Node
+from nbgrad.pickling import remember
 
 
 def vmap(fn, in_axes=0, out_axes=0, axis_size=None):
@@ -72,7 +73,7 @@ def vmap(fn, in_axes=0, out_axes=0, axis_size=None):
 
     mapped.__name__ = mapped.__qualname__ = f"vmap_of_{getattr(fn, '__name__', type(fn).__name__)}"
     mapped.__doc__ = f"What nbgrad.vmap made of {getattr(fn, '__name__', type(fn).__name__)}."
-    return mapped
+    return remember(mapped, vmap, fn, in_axes=in_axes, out_axes=out_axes, axis_size=axis_size)
 
 
 def _check_axes(name, axes):

@@ -2,11 +2,12 @@
 
 import functools
 import gc
+import pickle
 import threading
 
 import numpy
 
-from nbgrad import conversions, devices, graph, trees
+from nbgrad import conversions, devices, effects, graph, pickling, trees
 from nbgrad.array import Array, Parameter
 from nbgrad.autodiff.arguments import flag
 from nbgrad.compile import program as programs
@@ -140,8 +141,8 @@ class Trace:
             self.fast = call.builtin(compiled, self.owners, self.results.steps, self.lost)
 
 
-class Jitted:
-    """A function that `jit` compiles."""
+class Jitted(pickling.Named):
+    """A function that `jit` compiles; a pickle of it compiles anew, or loads its kernels from the cache."""
 
     def __init__(self, fn, static_argnums, static_argnames, as_numpy):
         functools.update_wrapper(self, fn, updated=())
@@ -246,24 +247,26 @@ class Jitted:
         outside, state.beside = state.beside, beside
         conversions.enter()
         try:
-            result = self._fn(*positional, **named, **dict(static[1]))
+            with effects.apart():
+                result, last = self._fn(*positional, **named, **dict(static[1])), effects.pending()
         finally:
             conversions.leave()
             state.tracked -= 1
             state.beside = outside
         results = Results(result, call.NDARRAY if self._as_numpy else call.ARRAY)
-        owners = _owners(results.outputs)
+        outputs = [*results.outputs, *last]
+        owners = _owners(outputs)
         device = None
         if devices.used:
-            leaves = graph.signature(results.outputs)[1]
-            device = devices.common(leaves or placeholders, results.outputs)
+            leaves = graph.signature(outputs)[1]
+            device = devices.common(leaves or placeholders, outputs)
         inputs = [*placeholders, *(p._node for p in owners)]
         if paths is not None:
             from nbgrad.debug.nonfinite import CheckedProgram
 
-            program = CheckedProgram(inputs, results.outputs, paths, device, beside)
+            program = CheckedProgram(inputs, outputs, paths, device, beside)
         else:
-            program = programs.made(inputs, results.outputs, True, device)
+            program = programs.made(inputs, outputs, True, device)
         return Trace(program, owners, results, device)
 
     def lower(self, *args, **kwargs):
@@ -421,6 +424,12 @@ class Jitted:
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
 
+    def _parts(self):
+        return pickling.recipe("jit", self._fn), self._static_nums, self._static_names, self._as_numpy
+
+    def _restore(self, fn, *options):
+        self.__init__(pickling.followed(fn), *options)
+
 
 class Lowered:
     """What a jitted function was compiled to."""
@@ -479,8 +488,20 @@ class Lowered:
                 "on one: x.to('cuda')"
             )
 
+    def __reduce__(self):
+        if self._trace.device is not None:
+            raise pickle.PicklingError(
+                "pickle of lower(...): the program is for a CUDA device, whose code stays in its process; pickle the "
+                "jitted function, and call lower there"
+            )
+        return _lowered, (self._trace.program, self._values)
+
     def __repr__(self):
         return f"<lowered: {len(self.launches)} launches: {', '.join(self.launches)}>"
+
+
+def _lowered(program, values):
+    return Lowered(program.compiled(), values, Trace(program, [], None, None))
 
 
 class Results:

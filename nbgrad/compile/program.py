@@ -8,7 +8,7 @@ beside it then, and the interpreter goes on until they are there.
 import time
 from collections import OrderedDict
 
-from nbgrad import devices
+from nbgrad import devices, pickling
 from nbgrad.compile.simplify import simplify
 from nbgrad.config import config
 from nbgrad.runtime.interpreter import Impatient, Interpreter, Patience
@@ -46,6 +46,10 @@ class Program:
         self.eager = eager
         COUNTERS["programs"] += 1
 
+    def __reduce__(self):
+        inputs, _, outputs = self._graph
+        return _again, (*pickling.rows(inputs, outputs), self.eager)
+
     def run(self, values):
         """Output ndarrays for the values of the inputs."""
         if devices.used:
@@ -81,6 +85,10 @@ class Program:
             self._compiled = self._lowered().compiled()
             self._lowering = None
         return self._compiled
+
+
+def _again(inputs, outputs, table, eager):
+    return Program(*pickling.nodes(inputs, outputs, table), eager)
 
 
 def made(inputs, outputs, eager=False, device=None):

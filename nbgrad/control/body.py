@@ -1,6 +1,6 @@
 """Body: what one step of a loop does, as a graph that reads nothing from outside."""
 
-from nbgrad import conversions, graph, trees
+from nbgrad import conversions, effects, graph, pickling, trees
 from nbgrad.array import Array
 from nbgrad.autodiff import ruled
 from nbgrad.errors import ArgumentError, DtypeError, ShapeError, describe
@@ -24,6 +24,7 @@ class Body:
         self.inputs, self.outputs, self._interpreter = list(inputs), list(outputs), None
         self._of_numbers = None
         structure, leaves = graph.signature(outputs)
+        effects.refuse(structure)
         places = {n: k for k, n in enumerate(inputs)}
         order = tuple(places[n] for n in leaves)
         self._key = structure, order, tuple((n.shape, n.dtype) for n in inputs)
@@ -34,6 +35,9 @@ class Body:
 
     def __hash__(self):
         return self._hash
+
+    def __reduce__(self):
+        return _again, pickling.rows(self.inputs, self.outputs)
 
     def applied(self, inputs):
         """The outputs of other nodes."""
@@ -60,6 +64,10 @@ class Body:
             except TooMuch:
                 self._of_numbers = False
         return self._of_numbers
+
+
+def _again(inputs, outputs, table):
+    return Body(*pickling.nodes(inputs, outputs, table))
 
 
 def lifted(outputs, inputs, start=0):

@@ -41,6 +41,9 @@ class Loop(ruled.Rule):
     reverse: bool
     _last: dict = dataclasses.field(default_factory=dict, init=False, compare=False, repr=False)
 
+    def __reduce__(self):
+        return Loop, tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.init)
+
     @property
     def results(self):
         """How many stacked results there are."""

@@ -34,7 +34,7 @@ class Interpreter:
         As `nbgrad.compile.simplify.simplify` returns them.
     """
 
-    __slots__ = ("_first", "_outputs", "_steps", "_values")
+    __slots__ = ("_first", "_once", "_outputs", "_steps", "_values")
 
     def __init__(self, inputs, captured, outputs):
         slot = {}
@@ -47,6 +47,7 @@ class Interpreter:
             for i in node.inputs:
                 last_use[i] = node
         self._steps, loops, several = [], graph.calls_in(order), []
+        self._once = any(n.primitive.kind == "effect" for n in order)  # it must not be left half done and begun again
         kept = set(outputs) | set(inputs) | set(captured)
         for node in order:
             slot[node] = len(slot)
@@ -85,6 +86,7 @@ class Interpreter:
             If there are more steps of loops than `patience` is for.
         """
         COUNTERS["interpreted"] += 1
+        patience = None if self._once else patience
         slots = self._values.copy()
         slots[: self._first] = values
         with numpy.errstate(all="ignore"):

@@ -1,0 +1,101 @@
+"""Effects: operations that are done once each, in the order in which the program asks for them.
+
+What a process sends to another is an effect: whether its result is read here or not, and whatever else the graph is
+simplified to, it has to be done, and where several processes wait for each other, in the same order by all of them.
+
+A primitive of the kind ``effect`` is applied with `applied`.  Its node has one input more than the primitive has
+operands: a token, which says that the effect before it is done.  So no two of them are equal, none can be done before
+its turn, and an order of execution is an order of effects.  `graph.state.effect` is the token of the last one; whoever
+compiles a graph makes it an output.  Outside of transforms and traces an effect is done at once.
+"""
+
+import contextlib
+
+import numpy
+
+from nbgrad import graph
+from nbgrad.errors import ArgumentError
+from nbgrad.graph import state
+from nbgrad.primitive import structural
+
+
+def effect(reference, *, differentiable=True):
+    """Declare an effect by its shape/dtype rule: ``infer(x, **attrs) -> (shape, dtype)``, of one operand."""
+
+    def declare(infer):
+        name = infer.__name__.rstrip("_")
+        declared = structural(
+            "effect", name=name, reference=lambda x, *before, **attrs: reference(x, **attrs),
+            differentiable=differentiable,
+        )(lambda x, *before, **attrs: infer(x, **attrs))  # fmt: skip
+        declared.doc = infer.__doc__
+        declared.batched(_refuse_examples(name))
+        return declared
+
+    return declare
+
+
+@structural("array", reference=lambda y: numpy.array(True), differentiable=False, batch="leading")
+def happened(y):
+    """A token: that an effect, whose result is y, is done."""
+    return (), numpy.dtype(bool)
+
+
+def applied(primitive, x, **attrs):
+    """An effect on an Array: done now, or in a transform or trace when its turn comes."""
+    pending = bool(state.tracked or state.static)
+    node = _after(primitive, graph.node_of(x, primitive.name), tuple(attrs.items()), state.effect if pending else None)
+    if pending:
+        state.effect = graph.structural(happened, (node,), {})
+    else:
+        from nbgrad.runtime.evaluate import realize
+
+        realize([node])
+    return graph.Array(node)
+
+
+def again(node, x):
+    """The effect of a node on another operand, after all that have been asked for so far."""
+    new = _after(node.primitive, x, node.attrs, state.effect)
+    state.effect = graph.structural(happened, (new,), {})
+    return new
+
+
+def _after(primitive, x, attrs, before):
+    return graph.structural(primitive, (x,) if before is None else (x, before), dict(attrs))
+
+
+@contextlib.contextmanager
+def apart(token=None):
+    """What is asked for inside comes after `token`, and nothing outside comes after it: a graph of its own."""
+    outside, state.effect = state.effect, token
+    try:
+        yield
+    finally:
+        state.effect = outside
+
+
+def pending():
+    """The token of the last effect that has been asked for and not done, in a list of nodes; empty if there is none."""
+    return [] if state.effect is None else [state.effect]
+
+
+def refuse(structure):
+    """ArgumentError if the graph of a step or a branch has effects: how often it runs is not known here."""
+    for part in structure:
+        if getattr(part, "kind", None) == "effect":
+            raise ArgumentError(
+                f"{part.name}: it was called in a function that scan, fori_loop, while_loop, cond, switch or vmap "
+                "runs; whether and how often these run it may differ between processes, which would wait for each "
+                "other forever. Call it outside of that function, or write the loop in Python"
+            )
+
+
+def _refuse_examples(name):
+    def rule(size, mapped, *xs, **attrs):
+        raise ArgumentError(
+            f"{name}: vmap has no rule for it: call it on the stacked arrays, outside of vmap; in place of jacobian, "
+            "jacrev, jacfwd and hessian, which use vmap, take vjp, jvp or hvp"
+        )
+
+    return rule
