@@ -225,14 +225,13 @@ class Entry:
         self.sizes, self._formulas = function.args[first : first + len(self.plan.open)], {}
 
     def _size(self):
-        """``int64 symbol_workspace(sizes...)``: bytes that a call needs besides its stack."""
+        """``int64 symbol_workspace(sizes...)``: bytes of intermediate values."""
         kind = ir.FunctionType(_WORD, [_WORD] * len(self.plan.open))
         self.workspace = ir.Function(self.module, kind, f"{self.symbol}_workspace")
         self._begin(self.workspace, 0)
         b = self.builder
         total, _ = self._offsets()
-        small = b.icmp_signed("<=", total, self._constant(STACK))
-        b.ret(b.select(small, self._constant(0), b.add(total, self._constant(ALIGNMENT))))
+        b.ret(b.add(total, self._constant(ALIGNMENT)))
 
     def _offsets(self):
         b, total, starts = self.builder, self._constant(0), []
@@ -290,27 +289,29 @@ class Entry:
         b, fixed = self.builder, self.layout.bytes
         most = STACK if fixed is None else min(fixed, STACK)
         stack = self._alloca(ir.ArrayType(_BYTE, max(most, 1)), ALIGNMENT)
-        near = b.ptrtoint(stack, _WORD)
-        if most == fixed:
-            return near
+        base, heap = self._alloca(_WORD), self._alloca(_ADDRESS)
+        b.store(b.ptrtoint(stack, _WORD), base)
+        b.store(ir.Constant(_ADDRESS, None), heap)
+        with b.if_else(b.icmp_unsigned("!=", workspace, ir.Constant(_ADDRESS, None))) as (given, other):
+            with given:
+                b.store(self._even(b.ptrtoint(workspace, _WORD)), base)
+            with other:
+                if most != fixed:
+                    self._allocate(total, base, heap)
+        return b.load(base)
+
+    def _allocate(self, total, base, heap):
+        """Memory of the heap, where there is too much for the stack."""
+        b = self.builder
         malloc = ir.Function(self.module, ir.FunctionType(_ADDRESS, [_WORD]), "malloc")
         self._free = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [_ADDRESS]), "free")
-        base, heap = self._alloca(_WORD), self._alloca(_ADDRESS)
-        b.store(near, base)
-        b.store(ir.Constant(_ADDRESS, None), heap)
         with b.if_then(b.icmp_signed(">", total, self._constant(STACK))):
-            given = b.icmp_unsigned("!=", workspace, ir.Constant(_ADDRESS, None))
-            with b.if_else(given) as (then, other):
-                with then:
-                    b.store(self._even(b.ptrtoint(workspace, _WORD)), base)
-                with other:
-                    made = b.call(malloc, [b.add(total, self._constant(ALIGNMENT))])
-                    with b.if_then(b.icmp_unsigned("==", made, ir.Constant(_ADDRESS, None)), likely=False):
-                        b.ret(ir.Constant(_STATUS, NO_MEMORY))
-                    b.store(made, heap)
-                    b.store(self._even(b.ptrtoint(made, _WORD)), base)
+            made = b.call(malloc, [b.add(total, self._constant(ALIGNMENT))])
+            with b.if_then(b.icmp_unsigned("==", made, ir.Constant(_ADDRESS, None)), likely=False):
+                b.ret(ir.Constant(_STATUS, NO_MEMORY))
+            b.store(made, heap)
+            b.store(self._even(b.ptrtoint(made, _WORD)), base)
         self._heap = heap
-        return b.load(base)
 
     def _even(self, address):
         b = self.builder

@@ -21,6 +21,7 @@ _SMALL, _MARGIN = (1, 2, 3, 4, 5, 7, 12), 1 << 12
 _ELSEWHERE, _FAR, _LIGHT = 59, 1013, 1 << 21
 #: Bytes of the function's own arrays up to which they are data of the module, inside of this process.
 _EMBEDDED = 1 << 16
+_BYTES = numpy.dtype("uint8")
 #: How far sums in another order may be apart, in units of rounding.
 _ROUNDING = 1e4
 
@@ -148,7 +149,18 @@ class NativeProgram:
             ctypes.c_int32, *[ctypes.c_void_p] * (len(arrays) + len(outs)), *[ctypes.c_int64] * len(sizes),
             ctypes.c_void_p,
         )(self.address)  # fmt: skip
-        return function(*(a.ctypes.data for a in (*arrays, *outs)), *sizes, None), outs
+        space = _roomy((sum(max(s.at(sizes), 0) + ALIGNMENT for s in Layout(self.plan).slots) + ALIGNMENT,), _BYTES)
+        return function(*(a.ctypes.data for a in (*arrays, *outs)), *sizes, space.ctypes.data), outs
+
+    def _check_extents(self, sizes, outputs):
+        """KernelError where memory would be less than nothing, or begin before its beginning."""
+        plan, description = self.plan, self.plan.description
+        places = [b.size for b in description.buffers] + [
+            a.offset for c in _everything(description.calls) for a in c.addresses
+        ]
+        shapes = [tuple(f.at(sizes) for f in shape) for shape in plan.shapes]
+        if any(plan.numbers[p].at(sizes) < 0 for p in places) or shapes != [n.shape for n in outputs]:
+            raise KernelError(f"{self.call}: the program has no meaning at sizes {sizes}")
 
     def _others(self):
         """Sizes at which the program is tried besides small ones: those of the example, and larger ones."""
@@ -187,9 +199,9 @@ class NativeProgram:
     def _compared(self, sizes):
         every = self._every(sizes)
         arrays = [_moved(a) for a in self.traces.arguments_at(every)]
-        if any(f.at(sizes) < 0 for shape in self.plan.shapes for f in shape):
-            raise KernelError(f"{self.call}: an output has no elements to spare at these sizes")
-        interpreter = Interpreter(*self.traces.at(every).program._graph)
+        inputs, captured, outputs = self.traces.at(every).program._graph
+        self._check_extents(sizes, outputs)
+        interpreter = Interpreter(inputs, captured, outputs)
         expected, beside = interpreter.run(arrays), interpreter.run([_nudged(a) for a in arrays])
         code, found = self.run(arrays, sizes)
         if code:
@@ -200,6 +212,14 @@ class NativeProgram:
                     f"{self.call}: output {k} of the compiled function differs from what the interpreter gives; please "
                     "report this with the function"
                 )
+
+
+def _everything(calls):
+    """Launches, and those that run inside of them."""
+    for call in calls:
+        yield call
+        for part in call.parts:
+            yield from _everything(part.launches)
 
 
 def _roomy(shape, dtype):
