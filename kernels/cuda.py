@@ -312,17 +312,18 @@ def argmin_block(x, out, n, inner, unit):
 
 
 def sorted_scans(node):
-    """A block for each lane, with memory for a power of two of indices."""
-    (n, inner), count, _ = along(node)
-    width = 1 << max(n - 1, 0).bit_length()
-    return (n, inner, width), count, width
+    """A block for each lane, with memory for the indices and for some that stand for none."""
+    extents, count, _ = along(node)
+    return extents, count, 2 * extents[0]
 
 
 @argsort.block_kernel(sorted_scans)
-def argsort_block(x, out, scratch, n, inner, width, unit):
+def argsort_block(x, out, scratch, n, inner, unit):
     # A bitonic network (Batcher 1968, Sorting networks and their applications) of the pairs (value, index): no two of
     # them are equal, so it is stable.  Indices from n on stand for what is larger than anything.
-    first, base = unit // inner * n * inner + unit % inner, unit * width
+    first, base, width = unit // inner * n * inner + unit % inner, unit * 2 * n, 1
+    while width < n:
+        width = width * 2
     for t in range(lane(), width, lanes()):
         put_at(scratch, base + t, t)
     barrier()

@@ -66,16 +66,17 @@ def _parsed(function):
     return found
 
 
-def kernel(source, functions, symbol, target="cpu"):
+def kernel(source, functions, symbol, target="cpu", own=None):
     """LLVM IR of an emitted kernel, exported as ``void symbol(int64*, int64, int64)``.
 
-    `functions` maps names in the source to (Python function, dtype name); `target` is ``"cpu"`` or ``"cuda"``.
+    `functions` maps names in the source to (Python function, dtype name); `target` is ``"cpu"`` or ``"cuda"``; `own`
+    are words by name that come before those of `nbgrad.compile.words`.
     """
     definition = ast.parse(source).body[0]
     module, builder, arguments = _module(
         symbol, ir.VoidType(), [ir.IntType(64).as_pointer(), ir.IntType(64), ir.IntType(64)]
     )
-    module.nbgrad_target = target
+    module.nbgrad_target, module.nbgrad_words = target, own or {}
     args, start, stop = arguments
     given = {"args": Value(words.POINTERS["int64"], args), "start": Value(INT64, start), "stop": Value(INT64, stop)}
     scope = _Scope(builder, definition, "int64", functions, {})
@@ -452,7 +453,8 @@ class _Scope:
                 return self._word(word, arguments)
             return self._builtin(name, arguments)
         if isinstance(target, Word):
-            return self._word(words.find(target.name), arguments)
+            own = getattr(self.builder.module, "nbgrad_words", {})
+            return self._word(own.get(target.name) or words.find(target.name), arguments)
         if isinstance(target, Primitive):
             return call_text(self.builder, self._text_of(target), self.dtype, arguments)
         if hasattr(target, "emission"):

@@ -13,6 +13,7 @@ from llvmlite import ir
 
 from nbgrad.compile import native, translate
 from nbgrad.compile.memory import ALIGNMENT
+from nbgrad.export import alone
 from nbgrad.export.formula import Formula, constant
 from nbgrad.export.portable import ENDLESS
 from nbgrad.export.sizes import Numbers
@@ -167,7 +168,7 @@ class Entry:
             else:
                 functions = {n: (p.text(d), d) for n, (p, d) in code.names.items()}
                 try:
-                    module = str(translate.kernel(code.source, functions, kernel.name))
+                    module = str(translate.kernel(code.source, functions, kernel.name, own=alone.WORDS))
                 except translate.Unsupported as reason:
                     made = native._by_numba(code.source, functions, kernel.name, code.names, reason)
                     self.objects.append(made)

@@ -12,7 +12,7 @@ from nbgrad.compile.lower import Lowering
 from nbgrad.compile.products import stacked
 from nbgrad.compile.scatter import ScatterKernel
 from nbgrad.compile.source import Words, Writer, name_of
-from nbgrad.compile.storage import View
+from nbgrad.compile.storage import Buffer, View, contiguous
 from nbgrad.errors import KernelError, site_text
 
 #: Rows that go through the nests of a launch together, and the rows of a chunk, of which there is one.
@@ -107,6 +107,29 @@ class PortableLowering(Lowering):
         return emit.Kernel(loops, plan, domain, title)
 
     def _host(self, node, call=None, reference=None, attrs=None):
+        import nbgrad.kernels.cuda  # noqa: F401 - texts that a block of threads does together, here of one
+
+        layout = node.primitive.block.layout(node) if call is None and node.primitive.block else None
+        if layout is None:
+            self._refuse(node)
+        self._by_block(node, node.primitive.block, *layout)
+
+    def _by_block(self, node, block, extents, total, scratch):
+        lead = node.shape[:-2]
+        reads = [self._contiguous(x, (*lead, *x.shape[-2:]) if block.stacked else None) for x in node.inputs]
+        if block.stacked:
+            strides = ((rows * columns, columns, 1) for *_, rows, columns in (v.shape for v in reads))
+            extents = (*extents, *(s for three in strides for s in three))
+        writes = [self._whole(node)]
+        if scratch:
+            writes.append(contiguous(Buffer("arena", node.dtype, total * scratch), (total * scratch,)))
+        launch, w, arguments = self._calling(node, reads, writes, extents)
+        w.open("for unit in range(start, stop):")
+        w.line(f"{block.name}({arguments}, unit)")
+        self._text(launch, w, block)
+        self._add(launch, reads, writes, total, 1, 1)
+
+    def _refuse(self, node):
         primitive = dict(node.attrs).get("primitive", node.primitive)
         name = getattr(primitive, "name", node.primitive.name)
         from nbgrad.debug.explanation import written

@@ -9,6 +9,7 @@ from nbgrad import graph
 from nbgrad.compile import machine, native, remote, translate
 from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.errors import KernelError
+from nbgrad.export import alone
 from nbgrad.export.entry import STACK, Entry, Layout
 from nbgrad.export.formula import constant, variable
 from nbgrad.export.sizes import LETTERS, Numbers, Plan, Traces
@@ -105,7 +106,8 @@ class NativeProgram:
         for k, code in enumerate(self.plan.description.codes):
             if any(getattr(p, "kind", "") == "array" for p, _ in code.names.values()):
                 try:
-                    translate.kernel(code.source, {n: (p.text(d), d) for n, (p, d) in code.names.items()}, "tried")
+                    functions = {n: (p.text(d), d) for n, (p, d) in code.names.items()}
+                    translate.kernel(code.source, functions, "tried", own=alone.WORDS)
                 except translate.Unsupported:
                     found[k] = native.kernel(code.source, code.names).address
         return found

@@ -19,7 +19,7 @@ from nbgrad.export.portable import PortableLowering, SteppedLowering
 #: What sizes are called, in the order of the arguments.
 LETTERS = ("n", "m", "k", "l", "p", "q", "r", "s")
 #: Sizes at which programs are looked at, with all remainders: between some of them a plan may turn another way.
-_SMALL = (67, 71, 72, 74, 81, 85, 94, 101, 104)
+_SMALL = (59, 67, 72, 82, 93, 101, 118, 131, 144)
 _LARGE = (1009, 1012, 1018, 1021, 1031, 1040, 1047, 1052, 1055)
 _REGIMES = ((PortableLowering, _SMALL), (SteppedLowering, _SMALL), (SteppedLowering, _LARGE))
 #: Numbers of an array of the function's own that may each follow from the sizes.
@@ -166,7 +166,7 @@ class Plan:
             except Exception as error:  # of the user's function at sizes that it was not written for
                 if not free:
                     raise
-                return f"{type(error).__name__}: {error}".splitlines()[0]
+                return reason or f"{type(error).__name__}: {error}".splitlines()[0]
             if reason is None:
                 return None
         return reason

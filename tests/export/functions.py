@@ -61,6 +61,19 @@ def cross(x, y):
     return numpy.sum(numpy.cross(x, y) ** 2)
 
 
+def equations(a, b):
+    return numpy.sum(numpy.linalg.solve(a, b) ** 2)
+
+
+def factor(a, noise):
+    lower = numpy.linalg.cholesky(a @ a.T + noise[:, None] * noise + 1e-3)
+    return numpy.sum(numpy.log(numpy.diagonal(lower))) + numpy.sum(lower[1:, 0] ** 2)
+
+
+def ordered(x):
+    return numpy.sum(numpy.sort(x)[1:] * x[:-1])
+
+
 #: (function, shapes of the example, shapes of other arguments)
 TABLE = [
     (rosenbrock, [(5,)], [(2,), (300,)]),
@@ -75,6 +88,9 @@ TABLE = [
     (columns, [(5, 7)], [(33, 2)]),
     (batches, [(2, 3, 4), (2, 4, 5)], [(3, 6, 2), (3, 2, 7)]),
     (cross, [(3,), (3,)], [(3,), (3,)]),
+    (equations, [(4, 4), (4,)], [(9, 9), (9,)]),
+    (factor, [(4, 6), (4,)], [(7, 20), (7,)]),
+    (ordered, [(5,)], [(33,)]),
 ]
 
 

@@ -200,9 +200,9 @@ def test_errors():
     with pytest.raises(TypingError, match=r"out1 is array.*expected float64, 1d, C-contiguous and writable"):
         into(numpy.ones(3), numpy.empty(()), numpy.empty(6)[::2])
     with pytest.raises(
-        KernelError, match=r"argsort is a call of a library that nbgrad makes from Python.*\n    at test_njit.py"
+        KernelError, match=r"eigh is a call of a library that nbgrad makes from Python.*\n    at test_njit.py"
     ):
-        ng.jit(lambda x: np.sort(x)).njit(numpy.ones(3))
+        ng.jit(lambda x: np.linalg.eigh(x)[0]).njit(numpy.eye(3))
     w = ng.Parameter(numpy.ones(3), name="w")
     with pytest.raises(ArgumentError, match=r"njit of .*reads the Parameter 'w', whose value may change.*argument"):
         ng.jit(lambda x: np.sum(x * w)).njit(numpy.ones(3))
