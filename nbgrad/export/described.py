@@ -63,6 +63,8 @@ class Description:
         What is called, each once.
     lives : list of (first, last)
         For each buffer the first and the last launch that uses it.
+    captured : list of int
+        Numbers of the arrays of the function's own, in the order in which they are first used.
     numbers : list
         What was taken out: integers, and (number, dtype).
     skeleton : tuple
@@ -72,6 +74,7 @@ class Description:
     def __init__(self, lowering):
         self.numbers, self.buffers, self.codes, self.lives = [], [], [], []
         self._buffers, self._codes, self._keep = {}, {}, []
+        self.captured = []
         calls = []
         for at, launch in enumerate(lowering.launches):
             calls.append(self._call(launch))
@@ -92,8 +95,11 @@ class Description:
         if found is None:
             self._keep.append(buffer)
             found = self._buffers[id(buffer)] = len(self.buffers)
-            size = self._number(buffer.size)
-            self.buffers.append(Memory(buffer.kind, name_of(buffer.dtype), buffer.index, size))
+            size, index = self._number(buffer.size), buffer.index
+            if buffer.kind == "captured":  # their order is that of their nodes, which follows from nothing
+                index = len(self.captured)
+                self.captured.append(buffer.index)
+            self.buffers.append(Memory(buffer.kind, name_of(buffer.dtype), index, size))
             self.lives.append(None)
         return found
 

@@ -15,6 +15,7 @@ from nbgrad.compile import native, translate
 from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.export import alone
 from nbgrad.export.formula import Formula, constant
+from nbgrad.export.patterns import Pattern
 from nbgrad.export.portable import ENDLESS
 from nbgrad.export.sizes import Numbers
 from nbgrad.runtime.compiled import bits
@@ -58,8 +59,7 @@ class Layout:
                     free.setdefault(key, []).append(slot)
                 done += 1
             memory = description.buffers[k]
-            size = plan.numbers[memory.size]
-            nbytes = Formula([(p, c * numpy.dtype(memory.dtype).itemsize) for p, c in size.terms], size.denominator)
+            nbytes = _nbytes(plan, memory)
             key = nbytes.key()
             if free.get(key):
                 slot = free[key].pop()
@@ -68,6 +68,10 @@ class Layout:
                 self.slots.append(nbytes)
             self.of[k] = slot
             ending.setdefault(last, []).append((key, slot))
+        for k, memory in enumerate(description.buffers):  # what is filled in once is kept throughout
+            if memory.kind == "captured" and isinstance(plan.captured[memory.index], Pattern):
+                self.of[k] = len(self.slots)
+                self.slots.append(_nbytes(plan, memory))
         #: Bytes of all of them where no size is open, or none matters; else None.
         self.bytes = None
         words = sum(_words_of(c) for c in description.calls)
@@ -77,6 +81,12 @@ class Layout:
             self.of = {k: slot + 1 for k, slot in self.of.items()}
         if all(s.is_constant() for s in self.slots):
             self.bytes = sum(_aligned(s.at((0,) * count)) for s in self.slots)
+
+
+def _nbytes(plan, memory):
+    """The bytes of a buffer as a formula."""
+    size = plan.numbers[memory.size]
+    return Formula([(p, c * numpy.dtype(memory.dtype).itemsize) for p, c in size.terms], size.denominator)
 
 
 def _aligned(n):
@@ -204,20 +214,25 @@ class Entry:
         """A number of a dtype as the low bytes of a word."""
         if not isinstance(number, Formula):
             return self._constant(bits(number, dtype))
-        b, double = self.builder, ir.DoubleType()
+        b = self.builder
         if numpy.dtype(dtype).kind in "biu":
             return self._whole(number)
+        value = self._double(number)
+        if numpy.dtype(dtype).itemsize == 8:
+            return b.bitcast(value, _WORD)
+        return b.zext(b.bitcast(b.fptrunc(value, ir.FloatType()), ir.IntType(32)), _WORD)
+
+    def _double(self, number):
+        """A number or a formula as a double."""
+        b, double = self.builder, ir.DoubleType()
+        if not isinstance(number, Formula):
+            return ir.Constant(double, float(number))
         value = b.sitofp(self._whole(Formula(number.terms)), double)
         if number.denominator != 1:
             value = b.fdiv(value, ir.Constant(double, float(number.denominator)))
         if "root" in number.form:
-            square_root = self.module.declare_intrinsic("llvm.sqrt", [double])
-            value = b.call(square_root, [value])
-        if "inverse" in number.form:
-            value = b.fdiv(ir.Constant(double, 1.0), value)
-        if numpy.dtype(dtype).itemsize == 8:
-            return b.bitcast(value, _WORD)
-        return b.zext(b.bitcast(b.fptrunc(value, ir.FloatType()), ir.IntType(32)), _WORD)
+            value = b.call(self.module.declare_intrinsic("llvm.sqrt", [double]), [value])
+        return b.fdiv(ir.Constant(double, 1.0), value) if "inverse" in number.form else value
 
     # ------------------------------------------------------------ functions
 
@@ -263,10 +278,12 @@ class Entry:
                 self.places[k] = b.ptrtoint(function.args[memory.index], _WORD)
             elif memory.kind == "output":
                 self.places[k] = b.ptrtoint(function.args[inputs + memory.index], _WORD)
-            elif memory.kind == "captured":
-                self.places[k] = self._captured(memory.index)
             elif k in self.layout.of:
                 self.places[k] = b.add(self.base, starts[self.layout.of[k]])
+            elif memory.kind == "captured":
+                self.places[k] = self._captured(memory.index)
+            if memory.kind == "captured" and k in self.layout.of:
+                self._fill(plan.captured[memory.index], self.places[k])
         self._taken = 0  # words in the arena
         shared = None
         if len(description.calls) > FEW:
@@ -341,6 +358,54 @@ class Entry:
         found.linkage, found.global_constant, found.align = "internal", True, 16
         found.initializer = ir.Constant(kind, data)
         return b.ptrtoint(found, _WORD)
+
+    def _fill(self, pattern, address):
+        """Write the elements of a `Pattern`."""
+        b, dtype = self.builder, numpy.dtype(pattern.dtype)
+        element = {"f8": ir.DoubleType(), "f4": ir.FloatType()}.get(dtype.str[1:], ir.IntType(8 * dtype.itemsize))
+        place, extents = b.inttoptr(address, element.as_pointer()), [self._whole(n) for n in pattern.shape]
+        steps = [self._double(n) for n in pattern.steps]
+        at, indices, ends = self._constant(0), [], []
+        for extent in extents:
+            index, end = self._loop(extent)
+            at = b.add(b.mul(at, extent), index)
+            indices.append(index)
+            ends.append(end)
+        if pattern.band:
+            kind = float if dtype.kind == "f" else int
+            above, on, below = (ir.Constant(element, kind(v)) for v in pattern.band[:3])
+            distance, offset = b.sub(*indices), self._constant(pattern.band[3])
+            value = b.select(b.icmp_signed("<", distance, offset), above, below)
+            value = b.select(b.icmp_signed("==", distance, offset), on, value)
+        else:
+            value = steps[0]
+            for index, step in zip(indices, steps[1:], strict=True):
+                value = b.fadd(value, b.fmul(step, b.sitofp(index, ir.DoubleType())))
+            if dtype.kind != "f":
+                value = b.fptosi(value, element)
+            elif dtype.itemsize < 8:
+                value = b.fptrunc(value, element)
+        b.store(value, b.gep(place, [at]))
+        for end in reversed(ends):
+            end()
+
+    def _loop(self, extent):
+        """(the counter of a loop that begins here, what ends it)."""
+        b, counter = self.builder, self._alloca(_WORD)
+        b.store(self._constant(0), counter)
+        head, body, done = (b.append_basic_block(n) for n in ("head", "body", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        now = b.load(counter)
+        b.cbranch(b.icmp_signed("<", now, extent), body, done)
+        b.position_at_end(body)
+
+        def end():
+            b.store(b.add(now, self._constant(1)), counter)
+            b.branch(head)
+            b.position_at_end(done)
+
+        return now, end
 
     # ------------------------------------------------------------ launches
 

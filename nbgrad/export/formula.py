@@ -33,6 +33,9 @@ class Formula:
     def __init__(self, terms, denominator=1, form=""):
         self.terms, self.denominator, self.form = tuple(terms), denominator, form
 
+    def __repr__(self):
+        return f"Formula{self.key()}"
+
     def key(self):
         """Equal for equal formulas."""
         return self.terms, self.denominator, self.form

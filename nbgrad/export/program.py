@@ -12,7 +12,7 @@ from nbgrad.errors import KernelError
 from nbgrad.export import alone
 from nbgrad.export.entry import STACK, Entry, Layout
 from nbgrad.export.formula import constant, variable
-from nbgrad.export.sizes import LETTERS, Numbers, Plan, Traces
+from nbgrad.export.sizes import LETTERS, Plan, Traces
 from nbgrad.runtime.interpreter import Interpreter
 from nbgrad.shapes import size
 
@@ -83,7 +83,8 @@ class NativeProgram:
         parts.append(repr((plan.description.calls, plan.description.buffers, plan.description.lives)))
         parts += [repr(n.key() if hasattr(n, "key") else n) for n in plan.numbers]
         for value in plan.captured:
-            parts.append(repr(value) if isinstance(value, Numbers) else hashlib.sha256(value.tobytes()).hexdigest())
+            is_array = isinstance(value, numpy.ndarray)
+            parts.append(hashlib.sha256(value.tobytes()).hexdigest() if is_array else repr(value))
         parts += [f"{k} at {v.ctypes.data}" for k, v in self._large()] + [repr(self._outside)]
         parts.append(repr((self.minima, len(plan.traces.names), len(plan.shapes))))
         return hashlib.sha256("\n".join([native._foundation(), *parts]).encode()).hexdigest()
@@ -98,7 +99,7 @@ class NativeProgram:
 
     def _large(self):
         captured = enumerate(self.plan.captured)
-        return [(k, v) for k, v in captured if not isinstance(v, Numbers) and v.nbytes > _EMBEDDED]
+        return [(k, v) for k, v in captured if isinstance(v, numpy.ndarray) and v.nbytes > _EMBEDDED]
 
     def _only_numba(self):
         """Addresses of kernels that only Numba compiles."""

@@ -12,6 +12,7 @@ from nbgrad import trees
 from nbgrad.compile import jit as jits
 from nbgrad.debug.recording import watched
 from nbgrad.errors import ArgumentError, KernelError
+from nbgrad.export import patterns
 from nbgrad.export.described import Description
 from nbgrad.export.formula import Fitter, monomials
 from nbgrad.export.portable import PortableLowering, SteppedLowering
@@ -22,6 +23,7 @@ LETTERS = ("n", "m", "k", "l", "p", "q", "r", "s")
 _SMALL = (59, 67, 72, 82, 93, 101, 118, 131, 144)
 _LARGE = (1009, 1012, 1018, 1021, 1031, 1040, 1047, 1052, 1055)
 _REGIMES = ((PortableLowering, _SMALL), (SteppedLowering, _SMALL), (SteppedLowering, _LARGE))
+_APART = 101
 #: Numbers of an array of the function's own that may each follow from the sizes.
 _FEW = 16
 #: Points beyond those that a polynomial needs.
@@ -91,8 +93,11 @@ class Traces:
         for value, shape in zip(self.values, self.shapes_at(sizes), strict=True):
             if value.dtype.kind in "iu" and value.size:  # they may be indices
                 value = value % max(min([*value.shape, *sizes], default=1), 1)
+            definite = shape != value.shape and _is_symmetric(value)
             for axis, n in enumerate(shape):
                 value = _stretched(value, axis, n)
+            if definite:  # as it is in the example, perhaps
+                value = value + 0.1 * numpy.abs(value).max() * numpy.eye(shape[-1], dtype=value.dtype)
             if value.dtype.kind in "fc":
                 value = value * (1 - 0.01 * numpy.linspace(0, 1, value.size).reshape(shape)).astype(value.dtype)
             made.append(value)
@@ -111,6 +116,11 @@ def _names(jitted, dynamic):
             break
         names = [re.sub(rf"^argument {k}(?!\d)", parameter.name, n) for n in names]
     return [n.removeprefix("keyword argument ") for n in names]
+
+
+def _is_symmetric(array):
+    square = array.ndim > 1 and array.shape[-1] == array.shape[-2] > 1 and array.dtype.kind in "fc"
+    return square and numpy.allclose(array, numpy.conj(numpy.swapaxes(array, -1, -2)))
 
 
 def _stretched(array, axis, n):
@@ -140,7 +150,7 @@ class Plan:
         For each number of the description a `Formula`, or what it always is.
     shapes : list of tuple of Formula
         Of the outputs.
-    captured : list of ndarray or Numbers
+    captured : list of ndarray, Numbers or Pattern
     """
 
     def __init__(self, traces, fixed=False):
@@ -180,7 +190,8 @@ class Plan:
             trace = self.traces.at(tuple(sizes)) if free else self.traces.trace
             inputs, captured, made = trace.program._graph
             descriptions.append(Description(lowering(inputs, captured, made)))
-            arrays.append([numpy.ascontiguousarray(n.fact("value")).reshape(n.shape) for n in captured])
+            own = [captured[k] for k in descriptions[-1].captured]
+            arrays.append([numpy.ascontiguousarray(n.fact("value")).reshape(n.shape) for n in own])
             outputs.append(made)
             if descriptions[-1].skeleton != descriptions[0].skeleton:
                 return "the program takes another form at other sizes"
@@ -222,10 +233,10 @@ class Numbers:
 
 
 def _constant(fitter, arrays):
-    """An array that is the same at all points, or `Numbers`; None for others."""
+    """An array that is the same at all points, or `Numbers`, or a `Pattern`; None for others."""
     first = arrays[0]
     if any(a.shape != first.shape or a.dtype != first.dtype for a in arrays):
-        return None
+        return patterns.found(fitter, arrays)
     if all(a.tobytes() == first.tobytes() for a in arrays):
         return first
     if first.size > _FEW or first.dtype.kind == "c":
@@ -251,7 +262,8 @@ def _fitter(count, regime):
     while True:
         points = []
         while len(points) < len(powers) + _MORE:
-            point = tuple(draw.choices(regime, k=count))
+            # each size has a range of its own: plans may ask which of two is larger
+            point = tuple(n + _APART * k for k, n in enumerate(draw.choices(regime, k=count)))
             if point not in points:
                 points.append(point)
         try:

@@ -174,8 +174,21 @@ def test_a_function_that_chooses_by_the_size_is_not_open(most):
     assert program.run([numpy.arange(5.0)], ())[1] == [10.0]
 
 
-def test_arrays_that_the_function_makes_from_a_size_keep_it():
-    program = NativeProgram(ng.jit(lambda x: np.sum(np.eye(x.shape[0]) * x)), (numpy.ones(5),), {}, "njit")
+def test_arrays_that_the_function_makes_from_a_size():
+    def f(x):
+        n = x.shape[0]
+        line, ramp = numpy.linspace(0.0, 2.0, n), numpy.arange(n, dtype="float32")
+        grid = numpy.add.outer(numpy.arange(n), 3 * numpy.arange(n))
+        return [
+            line * x, ramp * x, grid * x, numpy.eye(n) * x, numpy.tri(n, k=-1) * x, np.where(numpy.tri(n) > 0, x, 2.0)
+        ]  # fmt: skip
+
+    made = ng.jit(f).njit(numpy.ones(5))
+    x = arguments([(9,)])[0]
+    for a, b in zip(made(x), f(x), strict=True):
+        numpy.testing.assert_allclose(a, b, rtol=1e-14)
+    drawn = ng.jit(lambda x: np.sum(numpy.random.default_rng(0).random(x.shape[0]) * x))
+    program = NativeProgram(drawn, (numpy.ones(5),), {}, "njit")
     assert program.plan.reasons == {0: "the function makes an array from the size with NumPy; make it an argument"}
 
 
