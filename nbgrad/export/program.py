@@ -1,5 +1,6 @@
 """Program: a jitted function as a C function, checked against the interpreter at several sizes."""
 
+import contextlib
 import ctypes
 import hashlib
 
@@ -25,6 +26,10 @@ _EMBEDDED = 1 << 16
 _BYTES = numpy.dtype("uint8")
 #: How far sums in another order may be apart, in units of rounding.
 _ROUNDING = 1e4
+
+
+class Incomparable(Exception):
+    """NumPy has no result for arguments like those of the example."""
 
 
 class NativeProgram:
@@ -57,7 +62,8 @@ class NativeProgram:
                 reason = f"at another size: {error}".splitlines()[0]
                 self.plan.reasons = dict.fromkeys(range(len(traces.example)), reason)
         if not self.plan.open:
-            self._compared(())
+            with contextlib.suppress(Incomparable):
+                self._compared(())
         example = self._example()
         self.minima = [self._least(k, example) for k in range(len(example))]
         self.code = self._compiled()
@@ -205,7 +211,10 @@ class NativeProgram:
         inputs, captured, outputs = self.traces.at(every).program._graph
         self._check_extents(sizes, outputs)
         interpreter = Interpreter(inputs, captured, outputs)
-        expected, beside = interpreter.run(arrays), interpreter.run([_nudged(a) for a in arrays])
+        try:
+            expected, beside = interpreter.run(arrays), interpreter.run([_nudged(a) for a in arrays])
+        except Exception as error:  # as of a matrix that is not positive definite
+            raise Incomparable(str(error)) from error
         code, found = self.run(arrays, sizes)
         if code:
             raise KernelError(f"{self.call}: the compiled function returned {code}")

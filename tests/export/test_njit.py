@@ -192,6 +192,12 @@ def test_arrays_that_the_function_makes_from_a_size():
     assert program.plan.reasons == {0: "the function makes an array from the size with NumPy; make it an argument"}
 
 
+def test_an_example_that_only_shows_shapes():
+    made = ng.jit(lambda a: np.sum(np.linalg.cholesky(a))).njit(numpy.zeros((3, 3)))
+    a = numpy.array([[4.0, 2.0, 0.0], [2.0, 5.0, 1.0], [0.0, 1.0, 3.0]])
+    assert made(a) == pytest.approx(numpy.sum(numpy.linalg.cholesky(a)))
+
+
 def test_the_least_size():
     made = ng.jit(lambda x: np.sum(x[-4:])).njit(numpy.ones(8))
     assert made(numpy.arange(5.0)) == 10.0
