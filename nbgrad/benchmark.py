@@ -138,13 +138,11 @@ class Workload(abc.ABC):
 
     def time_steady(self, *params):
         """Seconds of a call, compiled before."""
-        result = self._call(*self._arguments)
-        if self._wait is not None:
-            self._wait(result)
+        self._run()
 
     def peakmem_memory(self, *params):
         """The most memory of the process, with what `setup` did."""
-        self.time_steady(*params)
+        self._run()
 
     def track_kernels(self, *params):
         """Different kernels among the launches."""
@@ -160,7 +158,7 @@ class Workload(abc.ABC):
     def track_launches(self, *params):
         """Launches of a call."""
         before = stats()["launches"]
-        self.time_steady(*params)
+        self._run()
         return stats()["launches"] - before
 
     def track_cold(self, *params):
@@ -170,6 +168,11 @@ class Workload(abc.ABC):
     def track_warm(self, *params):
         """Seconds of the first call in a new process, when the cache folder has the kernels."""
         return statistics.median(self._first_call(params, 1 + PROCESSES)[1:])
+
+    def _run(self):
+        result = self._call(*self._arguments)
+        if self._wait is not None:
+            self._wait(result)
 
     # ------------------------------------------------------------ new processes
 
