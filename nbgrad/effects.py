@@ -80,14 +80,17 @@ def pending():
     return [] if state.effect is None else [state.effect]
 
 
-def refuse(structure):
-    """ArgumentError if the graph of a step or a branch has effects: how often it runs is not known here."""
-    for part in structure:
-        if getattr(part, "kind", None) == "effect":
+@contextlib.contextmanager
+def refused():
+    """ArgumentError if a function that is traced inside has effects: how often it will run is not known here."""
+    with apart():
+        yield
+        if state.effect is not None:
             raise ArgumentError(
-                f"{part.name}: it was called in a function that scan, fori_loop, while_loop, cond, switch or vmap "
-                "runs; whether and how often these run it may differ between processes, which would wait for each "
-                "other forever. Call it outside of that function, or write the loop in Python"
+                f"{state.effect.inputs[0].primitive.name}: it was called in a function that scan, fori_loop, "
+                "while_loop, cond, switch or vmap runs; whether and how often these run it may differ between "
+                "processes, which would wait for each other forever. Call it outside of that function, or write the "
+                "loop in Python"
             )
 
 

@@ -2,7 +2,7 @@
 
 import functools
 
-from nbgrad import conversions, graph, shapes, trees
+from nbgrad import conversions, effects, graph, shapes, trees
 from nbgrad.array import Array
 from nbgrad.batching import rules
 from nbgrad.errors import ArgumentError, ShapeError, describe
@@ -143,7 +143,7 @@ def _run(fn, structure, leaves, nodes, size):
     args, kwargs = trees.unflatten(
         structure, [x if n is None else Array(next(fresh)) for x, n in zip(leaves, nodes, strict=True)]
     )
-    with conversions.tracing():
+    with conversions.tracing(), effects.refused():
         out = fn(*args, **kwargs)
     results = trees.flatten(out)[0]
     outputs = [graph.node_of(r, "vmap", "a result of fn") for r in results]

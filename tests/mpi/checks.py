@@ -171,11 +171,17 @@ def check_what_is_asked_for_is_done_in_order():
 
 def check_what_may_run_any_number_of_times_is_refused():
     one = mpi.allreduce
+
+    def unread(x):
+        one(x)
+
     for run in (
         lambda: ng.scan(lambda s, x: (s + one(x), None), 0.0, numpy.ones(3)),
         lambda: ng.cond(ng.asarray(True), one, lambda x: x, 1.0),
         lambda: ng.while_loop(lambda x: x < 3, lambda x: x + one(x), 0.0),
+        lambda: ng.scan(lambda s, x: (s + x, unread(x)), 0.0, numpy.ones(3)),
         lambda: ng.vmap(one)(numpy.ones(3)),
+        lambda: ng.vmap(lambda x: x * one(2.0))(numpy.ones(3)),
         lambda: ng.jacrev(lambda x: one(x))(ng.asarray([1.0, 2.0])),
     ):
         with pytest.raises(ng.ArgumentError, match=r"allreduce: (it was called in a function that|vmap has no)"):
