@@ -68,7 +68,9 @@ def vmap(fn, in_axes=0, out_axes=0, axis_size=None):
     def mapped(*args, **kwargs):
         leaves, structure, axes, paths = _arguments(args, kwargs, in_axes)
         nodes, size = _examples(leaves, axes, paths, axis_size)
-        out, outputs, stacked = _run(fn, structure, leaves, nodes, size)
+        with effects.outermost() as results:
+            out, outputs, stacked = _run(fn, structure, leaves, nodes, size)
+            results += outputs
         return _results(out, outputs, stacked, size, out_axes)
 
     mapped.__name__ = mapped.__qualname__ = f"vmap_of_{getattr(fn, '__name__', type(fn).__name__)}"
@@ -143,7 +145,7 @@ def _run(fn, structure, leaves, nodes, size):
     args, kwargs = trees.unflatten(
         structure, [x if n is None else Array(next(fresh)) for x, n in zip(leaves, nodes, strict=True)]
     )
-    with conversions.tracing(), effects.refused():
+    with conversions.tracing():
         out = fn(*args, **kwargs)
     results = trees.flatten(out)[0]
     outputs = [graph.node_of(r, "vmap", "a result of fn") for r in results]
