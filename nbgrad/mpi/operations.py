@@ -48,7 +48,7 @@ _said(
 
 def _ready(name, x, group, *numbers):
     """The array to send, contiguous, once all processes are there."""
-    group.agree(name, x, (*numbers, 0, 0)[:2], groups.SAID[name])
+    group.agree(name, x, (*numbers, 0, 0)[:2])
     return numpy.ascontiguousarray(x).reshape(x.shape)
 
 

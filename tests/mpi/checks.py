@@ -218,6 +218,23 @@ def check_checkpoints_repeat_what_they_send():
         assert a.tobytes() == b.tobytes()
 
 
+def check_rules_that_send():
+    """Nothing is sent on the way forward."""
+
+    @ng.custom_vjp
+    def shared(w):
+        return w * 1.0
+
+    shared.defvjp(lambda w: (shared.fn(w), None), lambda _, g: (mpi.allreduce(g),))
+    w = ng.Parameter([1.0, 2.0])
+
+    def loss(w):
+        return np.sum(shared(w) ** 2 * (RANK + 1))
+
+    for g in (ng.grad(loss)(w), ng.grad(loss)(w), ng.jit(ng.grad(loss))(w), ng.gradients(loss(w), w)[0]):
+        assert g.numpy().tolist() == [2.0 * sum(range(1, SIZE + 1)), 4.0 * sum(range(1, SIZE + 1))]
+
+
 def check_parts_of_the_processes():
     part = WORLD.Split(RANK % 2, RANK)
     ranks = list(range(RANK % 2, SIZE, 2))

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -77,6 +78,15 @@ def test_waiting_has_a_limit(tmp_path):
     assert "RankError: bcast of float64[]: rank 0 has waited 1 seconds for the others (config.mpi_timeout)" in said
 
 
+def test_who_has_given_up_is_out_of_step(tmp_path):
+    text = (
+        "if rank: time.sleep(3)\n"
+        "for _ in range(2):\n    try: mpi.bcast(1.0)\n    except RuntimeError as error: last = error\nraise last"
+    )
+    said = failing(tmp_path, text, NBGRAD_MPI_TIMEOUT="0.5")
+    assert "RankError: bcast: rank 0 has given up waiting for the others before, and is out of step with them" in said
+
+
 def test_the_runner_says_how_it_is_called():
     done = subprocess.run([sys.executable, "-m", "nbgrad.mpi"], capture_output=True, text=True)
     assert done.returncode == 1
@@ -120,6 +130,18 @@ class TestOneProcess:
 
         with pytest.raises(ng.NbgradError, match=re.escape(text)):
             call(mpi, MPI.COMM_SELF)
+
+    def test_pickles(self):
+        """Programs of all processes, as an operation says nothing of others."""
+        from mpi4py import MPI
+
+        import nbgrad as ng
+        from nbgrad import mpi
+
+        lowered = ng.jit(mpi.allreduce).lower(2.0)
+        assert pickle.loads(pickle.dumps(lowered)).launches == lowered.launches
+        with pytest.raises(pickle.PicklingError, match="its communicator is none that another process knows"):
+            pickle.dumps(ng.jit(lambda x: mpi.allreduce(x, comm=MPI.COMM_SELF)).lower(2.0))
 
     @pytest.mark.parametrize(
         ("name", "value", "text"),
