@@ -25,7 +25,7 @@ from pathlib import Path
 from nbgrad import trees
 from nbgrad.array import Array
 from nbgrad.compile.jit import Jitted, jit
-from nbgrad.errors import ArgumentError, describe
+from nbgrad.errors import ArgumentError, NbgradError, describe
 from nbgrad.statistics import stats
 
 #: Processes whose median is taken.
@@ -200,8 +200,9 @@ class Workload(abc.ABC):
             for _ in range(count):
                 done = subprocess.run([sys.executable, "-c", _CHILD], input=asked, capture_output=True, env=environment)
                 if done.returncode:
-                    raise RuntimeError(
-                        f"{kind.__name__}: a new process failed:\n{done.stderr.decode(errors='replace')}"
+                    said = done.stderr.decode(errors="replace")
+                    raise NbgradError(
+                        f"{kind.__name__}: the first call failed in a new process; make it work in this one\n{said}"
                     )
                 found.append(json.loads(done.stdout.splitlines()[-1]))
         return found

@@ -43,6 +43,16 @@ class Some(Workload):
         return (numpy.ones(3),)
 
 
+class Broken(Workload):
+    series = ("cold",)
+
+    def function(self):
+        raise ValueError("no function today")
+
+    def arguments(self):
+        return (1.0,)
+
+
 def test_series():
     products = Products()
     products.setup(8)
@@ -89,6 +99,8 @@ def test_errors(monkeypatch):
         Bare().setup()
     with pytest.raises(ng.ArgumentError, match="Bare: it is defined in a function, where a new process does not find"):
         Bare()._first_call((), 1)
+    with pytest.raises(ng.NbgradError, match=r"(?s)Broken: the first call failed .*ValueError: no function today"):
+        Broken().track_cold()
     monkeypatch.setattr("nbgrad.benchmark._inherited", True)
     with pytest.raises(ng.ArgumentError, match="Some: this process was forked from one that has compiled programs"):
         Some().setup()

@@ -49,6 +49,15 @@ def test_with_processes(check, count):
     assert not errors, "\n".join(errors)
 
 
+def test_without_checks(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import nbgrad.mpi as mpi\nx = mpi.sendrecv(float(mpi.bcast(2.0)), shift=1)\nprint(float(mpi.allreduce(x)))"
+    )
+    done = run(2, script, NBGRAD_MPI_CHECK="0")
+    assert (done.returncode, done.stdout) == (0, "4.0\n4.0\n"), done.stderr
+
+
 def failing(tmp_path, text, *options, **settings):
     script = tmp_path / "script.py"
     script.write_text("import nbgrad.mpi as mpi, time\nfrom mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\n" + text)
