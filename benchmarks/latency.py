@@ -9,17 +9,15 @@ import nbgrad as ng
 import nbgrad.numpy as xp
 from nbgrad import trees
 
-FIRST = """
-import {folder}
+INTERPRETED = """
 import nbgrad as ng, numpy as np, nbgrad.numpy as xp
-ng.config.jit = {jit}
+ng.config.jit = 0
 def loss(w, x, y):
     return xp.mean((xp.tanh(x @ w[0]) @ w[1] - y) ** 2)
 rng = np.random.default_rng(0)
 w = [rng.normal(size=(8, 16)), rng.normal(size=16)]
 ng.jit(ng.value_and_grad(loss))(w, rng.normal(size=(100, 8)), rng.normal(size=100))[0].realize()
 """
-FRESH = "os, tempfile; os.environ['NBGRAD_CACHE_DIR'] = tempfile.mkdtemp()"
 
 
 class Processes:
@@ -33,17 +31,9 @@ class Processes:
         """Import of NumPy, to compare with."""
         return "import numpy"
 
-    def timeraw_first_gradient_with_an_empty_cache(self):
-        """Import, trace, compile and run."""
-        return FIRST.format(folder=FRESH, jit=2)
-
-    def timeraw_first_gradient_with_a_warm_cache(self):
-        """Import, trace, load and run."""
-        return FIRST.format(folder="os", jit=2)
-
     def timeraw_first_gradient_interpreted(self):
         """Import, trace and run without compiling."""
-        return FIRST.format(folder="os", jit=0)
+        return INTERPRETED
 
 
 class Dispatch:

@@ -1,4 +1,4 @@
-"""Gradients of whole programs, jitted: steady state, and the most memory they take."""
+"""Gradients of whole programs, jitted: steady state, kernels and launches, and the most memory they take."""
 
 import itertools
 
@@ -6,6 +6,7 @@ import numpy as np
 
 import nbgrad as ng
 import nbgrad.numpy as xp
+from nbgrad.benchmark import Workload
 
 
 def options(rng, n=200_000):
@@ -101,35 +102,17 @@ CASES = {
 }  # fmt: skip
 
 
-class Workloads:
+class Gradients(Workload):
     """One value and gradient."""
 
     params = (list(CASES),)
     param_names = ("workload",)
-    timeout = 120
+    series = ("steady", "kernels", "launches", "memory")
 
-    def setup(self, workload):
+    def function(self, workload):
         ng.config.threads = 2
-        fn, wrt, make = CASES[workload]
-        self.arguments = make(np.random.default_rng(0))
-        self.call = ng.jit(ng.value_and_grad(fn, wrt))
-        self.call(*self.arguments)
+        fn, wrt, _ = CASES[workload]
+        return ng.value_and_grad(fn, wrt)
 
-    def time_gradient(self, workload):
-        """Seconds of a call, compiled before."""
-        self.call(*self.arguments)
-
-
-class Memory:
-    """The most memory of a process that makes one value and gradient."""
-
-    params, param_names, timeout = Workloads.params, Workloads.param_names, Workloads.timeout
-
-    def setup(self, workload):
-        ng.config.threads = 2
-        fn, wrt, make = CASES[workload]
-        self.arguments, self.call = make(np.random.default_rng(0)), ng.jit(ng.value_and_grad(fn, wrt))
-
-    def peakmem_gradient(self, workload):
-        """Bytes of the process at its largest, compiling included."""
-        self.call(*self.arguments)
+    def arguments(self, workload):
+        return CASES[workload][2](np.random.default_rng(0))

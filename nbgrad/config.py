@@ -49,7 +49,7 @@ class Config:
         self._cache_dir = environ.get("NBGRAD_CACHE_DIR")
         self.compiler = environ.get("NBGRAD_COMPILER") or "process"
         self.mpi_check = bool(_number(environ, "NBGRAD_MPI_CHECK", 1))
-        self.mpi_timeout = _number(environ, "NBGRAD_MPI_TIMEOUT", None)
+        self.mpi_timeout = _number(environ, "NBGRAD_MPI_TIMEOUT", None, float)
         self.cuda_memory_limit = _bytes(environ, "NBGRAD_CUDA_MEMORY", 0.8)
         libraries = environ.get("NBGRAD_CUDA_LIBRARIES") or "auto"
         self.cuda_libraries = {"0": False, "1": True}.get(libraries, libraries)
@@ -186,14 +186,15 @@ def _cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _number(environ, name, default):
+def _number(environ, name, default, kind=int):
     text = environ.get(name, "")
     if not text:
         return default
     try:
-        return int(text)
+        return kind(text)
     except ValueError:
-        raise ArgumentError(f"{name}={text!r}: expected an integer") from None
+        expected = "an integer" if kind is int else "a number"
+        raise ArgumentError(f"{name}={text!r}: expected {expected}") from None
 
 
 def _bytes(environ, name, default):

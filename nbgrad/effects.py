@@ -19,17 +19,29 @@ from nbgrad.graph import state
 from nbgrad.primitive import structural
 
 
-def effect(reference, *, differentiable=True):
-    """Declare an effect by its shape/dtype rule: ``infer(x, **attrs) -> (shape, dtype)``, of one operand."""
+def effect(reference, *, stacked=lambda done, x: done(x)):
+    """Declare an effect by its shape/dtype rule: ``infer(x, **attrs) -> (shape, dtype)``, of one operand.
+
+    `stacked` says what it is of operands along a new first axis, for `vmap`: ``stacked(done, x)``, where `done` has the
+    effect on an Array.
+    """
 
     def declare(infer):
         name = infer.__name__.rstrip("_")
-        declared = structural(
-            "effect", name=name, reference=lambda x, *before, **attrs: reference(x, **attrs),
-            differentiable=differentiable,
-        )(lambda x, *before, **attrs: infer(x, **attrs))  # fmt: skip
+        declared = structural("effect", name=name, reference=lambda x, *before, **attrs: reference(x, **attrs))(
+            lambda x, *before, **attrs: infer(x, **attrs)
+        )
         declared.doc = infer.__doc__
-        declared.batched(_refuse_examples(name))
+
+        @declared.batched
+        def batched(size, mapped, x, *before, **attrs):
+            from nbgrad.batching.rules import everywhere
+
+            def done(x):
+                return graph.Array(graph.structural(declared, (x._node, *(b._node for b in before)), attrs))
+
+            return stacked(done, x) if mapped[0] else graph.Array(everywhere(done(x)._node, size))
+
         return declared
 
     return declare
@@ -80,22 +92,32 @@ def pending():
     return [] if state.effect is None else [state.effect]
 
 
-def refuse(structure):
-    """ArgumentError if the graph of a step or a branch has effects: how often it runs is not known here."""
-    for part in structure:
-        if getattr(part, "kind", None) == "effect":
+@contextlib.contextmanager
+def outermost():
+    """A call that returns pending Arrays: outside of transforms, what it has asked for is done when it ends.
+
+    Gives a list, of which the nodes of the results are put in.
+    """
+    results = []
+    if state.tracked or state.static:
+        yield results
+        return
+    with apart():
+        yield results
+        if state.effect is not None:
+            from nbgrad.runtime.evaluate import realize
+
+            realize([*results, state.effect])
+
+
+@contextlib.contextmanager
+def refused():
+    """ArgumentError if a function that is traced inside has effects: how often it will run is not known here."""
+    with apart():
+        yield
+        if state.effect is not None:
             raise ArgumentError(
-                f"{part.name}: it was called in a function that scan, fori_loop, while_loop, cond, switch or vmap "
-                "runs; whether and how often these run it may differ between processes, which would wait for each "
-                "other forever. Call it outside of that function, or write the loop in Python"
+                f"{state.effect.inputs[0].primitive.name}: it was called in a function that scan, fori_loop, "
+                "while_loop, cond or switch runs; whether and how often these run it may differ between processes, "
+                "which would wait for each other forever. Call it outside of that function, or write the loop in Python"
             )
-
-
-def _refuse_examples(name):
-    def rule(size, mapped, *xs, **attrs):
-        raise ArgumentError(
-            f"{name}: vmap has no rule for it: call it on the stacked arrays, outside of vmap; in place of jacobian, "
-            "jacrev, jacfwd and hessian, which use vmap, take vjp, jvp or hvp"
-        )
-
-    return rule

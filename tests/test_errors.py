@@ -328,6 +328,9 @@ def test_settings_out_of_range(settings):
 
 def test_environment_variables_out_of_range():
     holds(text(ng.ArgumentError, Config, {"NBGRAD_JIT": "yes"}), "NBGRAD_JIT='yes'", "expected an integer")
+    holds(
+        text(ng.ArgumentError, Config, {"NBGRAD_MPI_TIMEOUT": "soon"}), "NBGRAD_MPI_TIMEOUT='soon'", "expected a number"
+    )
     holds(text(ng.ArgumentError, Config, {"NBGRAD_JIT": "7"}), "NBGRAD_JIT", "7", "0, 1 or 2")
     holds(text(ng.ArgumentError, Config, {"NBGRAD_COMPILER": "cloud"}), "NBGRAD_COMPILER", "'cloud'", "'process'")
     holds(text(ng.ArgumentError, Config, {"NBGRAD_THREADS": "0"}), "NBGRAD_THREADS", "at least 1")

@@ -1,6 +1,5 @@
 """gradients: differentiate a graph that exists (graph in, graph out)."""
 
-import contextlib
 import re
 
 import numpy
@@ -11,7 +10,6 @@ from nbgrad.autodiff import backward
 from nbgrad.autodiff.arguments import flag, seed
 from nbgrad.autodiff.history import check_history, restore
 from nbgrad.errors import ArgumentError, GradientError, describe
-from nbgrad.runtime.evaluate import realize
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _names_used = {}
@@ -133,10 +131,9 @@ def gradients(
         start = next(graph.serials)
         seeds = _seeds(grad_ys, outputs)
         restore(outputs, stops)
-        with contextlib.nullcontext() if state.tracked else effects.apart():
+        with effects.outermost() as made:
             found = backward.sweep(outputs, seeds, sources, stops=stops, aggregation=aggregation, colocate=colocate)
-            if not state.tracked and effects.pending():  # done in the order of calls, whoever reads what
-                realize([*(g for g in found if g is not None), *effects.pending()])
+            made += [g for g in found if g is not None]
         _check_parameters(outputs, xs, sources, found)
         check_history("gradients", outputs, sources, found, stops)
         results = {}

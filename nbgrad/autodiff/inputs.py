@@ -197,8 +197,7 @@ class Inputs:
         if state.beside is not None:
             state.beside += outputs
         if self.now and not state.tracked:
-            with effects.apart(self.effect):
-                return self._computed(outputs, seeds, values, build)
+            return self._computed(outputs, seeds, values, build)
         return [Array(n) for n in values], [Array(n) for n in build(outputs, seeds)]
 
     def swept(self, outputs, seeds):
@@ -223,15 +222,16 @@ class Inputs:
         return [backward.zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
 
     def _computed(self, outputs, seeds, values, build):
-        wrappers, since, last = self.wrappers, self.since, effects.pending()
+        wrappers, since, last = self.wrappers, self.since, () if self.effect is None else (self.effect,)
         split, heads = len(values), len(wrappers)
 
         def make():
             pending = _made_before(since, [*outputs, *values, *last])
             if pending:
                 raise _Pending(pending)
-            made = build(outputs, seeds)
-            return leaves, [*values, *made, *(effects.pending() if last else ())]
+            with effects.apart(self.effect):
+                made = build(outputs, seeds)
+                return leaves, [*values, *made, *(effects.pending() if last else ())]
 
         if config._check_values:  # what fn returns is looked at even where the gradient does not read it
             realize(outputs)

@@ -4,7 +4,7 @@ A primitive is declared with one of the words of `WORDS`, which serve whole fami
 (`Primitive.batched`).  What declares neither is applied to one example after another.
 """
 
-from nbgrad import graph
+from nbgrad import effects, graph
 
 
 def stacked(node, operands, mapped, size):
@@ -139,7 +139,8 @@ def of_graph(outputs, placeholders, operands, size):
     previous = graph.state.scope, graph.state.device, graph.state.sites
     graph.state.sites = False
     try:
-        for node in graph.topological(outputs, stop=lambda n: n.serial < start or n in fresh):
+        wanted = [*outputs, *effects.pending()]
+        for node in graph.topological(wanted, stop=lambda n: n.serial < start or n in fresh):
             if node in fresh or node.serial < start or node.primitive is None or not node.inputs:
                 continue
             mapped = [x in fresh for x in node.inputs]
@@ -151,6 +152,7 @@ def of_graph(outputs, placeholders, operands, size):
             if node.info and "derivative_of" in node.info:
                 made.note(derivative_of=node.info["derivative_of"])
             fresh[node] = made
+        graph.state.effect = fresh.get(graph.state.effect, graph.state.effect)
     finally:
         graph.state.scope, graph.state.device, graph.state.sites = previous
     return [fresh.get(n, n) for n in outputs], [n in fresh for n in outputs]

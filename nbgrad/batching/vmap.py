@@ -2,7 +2,7 @@
 
 import functools
 
-from nbgrad import conversions, graph, shapes, trees
+from nbgrad import conversions, effects, graph, shapes, trees
 from nbgrad.array import Array
 from nbgrad.batching import rules
 from nbgrad.errors import ArgumentError, ShapeError, describe
@@ -68,7 +68,9 @@ def vmap(fn, in_axes=0, out_axes=0, axis_size=None):
     def mapped(*args, **kwargs):
         leaves, structure, axes, paths = _arguments(args, kwargs, in_axes)
         nodes, size = _examples(leaves, axes, paths, axis_size)
-        out, outputs, stacked = _run(fn, structure, leaves, nodes, size)
+        with effects.outermost() as results:
+            out, outputs, stacked = _run(fn, structure, leaves, nodes, size)
+            results += outputs
         return _results(out, outputs, stacked, size, out_axes)
 
     mapped.__name__ = mapped.__qualname__ = f"vmap_of_{getattr(fn, '__name__', type(fn).__name__)}"

@@ -24,7 +24,6 @@ class Body:
         self.inputs, self.outputs, self._interpreter = list(inputs), list(outputs), None
         self._of_numbers = None
         structure, leaves = graph.signature(outputs)
-        effects.refuse(structure)
         places = {n: k for k, n in enumerate(inputs)}
         order = tuple(places[n] for n in leaves)
         self._key = structure, order, tuple((n.shape, n.dtype) for n in inputs)
@@ -114,7 +113,7 @@ def traced(f, *arguments):
     """What a function returns of Arrays without values.  Numbers in it belong to the structure of the graph."""
     previous, state.static = state.static, True
     try:
-        with conversions.tracing():
+        with conversions.tracing(), effects.refused():
             return f(*arguments)
     finally:
         state.static = previous

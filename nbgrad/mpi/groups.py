@@ -56,7 +56,7 @@ class Group:
             )
         return of, ("pickle", None)
 
-    def agree(self, operation, x, numbers, said):
+    def agree(self, operation, x, numbers):
         """Wait until all processes are there; an error in each of them unless they are about to do the same.
 
         Parameters
@@ -65,19 +65,22 @@ class Group:
         x : ndarray
             Its dtype and shape are those of all processes.
         numbers : tuple of two int
-        said : callable
-            ``said(numbers) -> str``: what the numbers mean, for an error.  It has an attribute `fit` if the numbers of
-            the processes may differ: whether those of all, in an array, go together.
+            What they mean is in `SAID`.
         """
         if self.size == 1 or not config.mpi_check:
             return
+        if self.lost:
+            raise RankError(
+                f"{operation}: rank {self.rank} has given up waiting for the others before, and is out of step with "
+                "them; end the program, or set config.mpi_timeout higher"
+            )
         header = self._header
         header[:] = 0
         header[OPERATION], header[NUMBERS] = OPERATIONS.index(operation), numbers
         header[DTYPE], header[AXES] = x.dtype.num, x.ndim
         header[EXTENTS : EXTENTS + x.ndim] = x.shape
         rows = self.exchanged(header, lambda: f"{operation} of {x.dtype}{list(x.shape)}")
-        fit = getattr(said, "fit", None)
+        fit = SAID[operation].fit
         if fit is None:
             if (rows == header).all():
                 return
@@ -150,7 +153,8 @@ def _freed(comm, key, group):
 
 # ---------------------------------------------------------------- in words
 
-#: Names of operations by the number that stands for them in a header, with what their numbers mean.
+#: Names of operations by the number that stands for them in a header; for each a function that says in words what its
+#: numbers mean.  Where the numbers of processes may differ, its attribute `fit` says whether those of all go together.
 OPERATIONS: list = []
 SAID: dict = {}
 

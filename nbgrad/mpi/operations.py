@@ -48,7 +48,7 @@ _said(
 
 def _ready(name, x, group, *numbers):
     """The array to send, contiguous, once all processes are there."""
-    group.agree(name, x, (*numbers, 0, 0)[:2], groups.SAID[name])
+    group.agree(name, x, (*numbers, 0, 0)[:2])
     return numpy.ascontiguousarray(x).reshape(x.shape)
 
 
@@ -62,6 +62,11 @@ def _in_order(parts, ufunc):
     for part in parts[1:]:
         ufunc(total, part, out=total)
     return total
+
+
+def _swapped(x):
+    """Stacked arrays with examples and processes, their first two axes, the other way round."""
+    return x.transpose(1, 0, *range(2, x.ndim))
 
 
 # ---------------------------------------------------------------- primitives
@@ -137,13 +142,13 @@ def allreduce_vjp(g, y, x, op, fast, group):
     return total / applied(allreduce_, ties, op="sum", fast=fast, group=group) * ties
 
 
-@effect(_allgather)
+@effect(_allgather, stacked=lambda done, x: _swapped(done(x)))
 def allgather_(x, *, group):
     """The arrays of all processes, stacked."""
     return (group.size, *x.shape), x.dtype
 
 
-@effect(_reduce_scatter)
+@effect(_reduce_scatter, stacked=lambda done, x: done(_swapped(x)))
 def reduce_scatter_(x, *, group):
     """Of stacked arrays, the sum of those in the place of the own rank."""
     return x.shape[1:], x.dtype

@@ -1,6 +1,7 @@
 """Programs on a device that pretends: what is computed there is what the CPU computes."""
 
 import gc
+import pickle
 import warnings
 
 import numpy
@@ -565,3 +566,9 @@ def test_undelayed_streams(a):
         y = there(a) * 2
         numpy.testing.assert_array_equal(y, a * 2)
         assert driver.pending(LEGACY) == 0
+
+
+def test_programs_of_devices_are_not_pickled(driver, a):
+    lowered = ng.jit(np.sin).lower(there(a))
+    with pytest.raises(pickle.PicklingError, match=r"pickle of lower\(...\): the program is for a CUDA device"):
+        pickle.dumps(lowered)

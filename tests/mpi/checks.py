@@ -86,7 +86,7 @@ def check_gradients():
             "vjp": pull_back(ng.asarray(1.0))[0],
         }
         for how, g in found.items():
-            numpy.testing.assert_allclose(g.numpy(), wanted, rtol=1e-7, atol=1e-8, err_msg=f"{name}, {how}")
+            numpy.testing.assert_allclose(g.numpy(), wanted, rtol=1e-7, atol=1e-6, err_msg=f"{name}, {how}")
 
 
 def check_higher_derivatives():
@@ -102,6 +102,25 @@ def check_higher_derivatives():
         tangent = ng.jvp(operation, ng.asarray(xs[RANK]), ng.asarray(own))[1].numpy()
         apart = [oracle(xs + t * v)[RANK] for t in (-1e-6, 1e-6)]
         numpy.testing.assert_allclose(tangent, (apart[1] - apart[0]) / 2e-6, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def check_stacked_examples():
+    """Jacobians by rows are of the sum of results, and by columns along steps that all processes take."""
+    xs = numpy.stack([data(seed) for seed in (8, 9, 10)])
+    for name, (operation, oracle) in OPERATIONS.items():
+        wanted = numpy.stack([oracle(x)[RANK] for x in xs])
+        for call in (ng.vmap(operation), ng.jit(ng.vmap(operation))):
+            numpy.testing.assert_allclose(call(xs[:, RANK]).numpy(), wanted, rtol=1e-13, err_msg=name)
+        pulled = ng.vmap(ng.grad(objective(name)))(xs[:, RANK]).numpy()
+        numpy.testing.assert_allclose(pulled, [slopes(name, x) for x in xs], rtol=1e-7, atol=1e-6, err_msg=name)
+    shared = ng.vmap(lambda x: x + mpi.allreduce(1.0) * mpi.allreduce(x))(numpy.arange(3.0))
+    assert shared.numpy().tolist() == [k + SIZE * SIZE * k for k in range(3)]
+    jacobian = ng.jacrev(lambda x: mpi.allreduce(x**2))(ng.asarray([1.0, 2.0 + RANK]))
+    numpy.testing.assert_allclose(jacobian.numpy(), numpy.diag([2.0, 4.0 + 2 * RANK]) * SIZE)
+    forward = ng.jacfwd(lambda x: mpi.allreduce(x**2))(ng.asarray([1.0, 2.0 + RANK]))
+    numpy.testing.assert_allclose(forward.numpy(), numpy.diag([2.0 * SIZE, sum(4.0 + 2 * r for r in range(SIZE))]))
+    hessian = ng.hessian(lambda x: np.sum(mpi.allreduce(x) ** 3))(ng.asarray([1.0, 2.0]))
+    numpy.testing.assert_allclose(hessian.numpy(), SIZE**2 * 6 * numpy.diag([1.0, 2.0]) * SIZE)
 
 
 def check_ties_share_the_cotangent():
@@ -171,14 +190,17 @@ def check_what_is_asked_for_is_done_in_order():
 
 def check_what_may_run_any_number_of_times_is_refused():
     one = mpi.allreduce
+
+    def unread(x):
+        one(x)
+
     for run in (
         lambda: ng.scan(lambda s, x: (s + one(x), None), 0.0, numpy.ones(3)),
         lambda: ng.cond(ng.asarray(True), one, lambda x: x, 1.0),
         lambda: ng.while_loop(lambda x: x < 3, lambda x: x + one(x), 0.0),
-        lambda: ng.vmap(one)(numpy.ones(3)),
-        lambda: ng.jacrev(lambda x: one(x))(ng.asarray([1.0, 2.0])),
+        lambda: ng.scan(lambda s, x: (s + x, unread(x)), 0.0, numpy.ones(3)),
     ):
-        with pytest.raises(ng.ArgumentError, match=r"allreduce: (it was called in a function that|vmap has no)"):
+        with pytest.raises(ng.ArgumentError, match="allreduce: it was called in a function that"):
             run()
     assert float(one(1.0)) == SIZE
 
@@ -194,6 +216,23 @@ def check_checkpoints_repeat_what_they_send():
     for change in (lambda f: f, ng.jit):
         a, b = (change(ng.grad(f))(w, x).numpy() for f in (loss(layer), loss(ng.checkpoint(layer))))
         assert a.tobytes() == b.tobytes()
+
+
+def check_rules_that_send():
+    """Nothing is sent on the way forward."""
+
+    @ng.custom_vjp
+    def shared(w):
+        return w * 1.0
+
+    shared.defvjp(lambda w: (shared.fn(w), None), lambda _, g: (mpi.allreduce(g),))
+    w = ng.Parameter([1.0, 2.0])
+
+    def loss(w):
+        return np.sum(shared(w) ** 2 * (RANK + 1))
+
+    for g in (ng.grad(loss)(w), ng.grad(loss)(w), ng.jit(ng.grad(loss))(w), ng.gradients(loss(w), w)[0]):
+        assert g.numpy().tolist() == [2.0 * sum(range(1, SIZE + 1)), 4.0 * sum(range(1, SIZE + 1))]
 
 
 def check_parts_of_the_processes():
@@ -232,9 +271,10 @@ def main():
             error = None
         except Exception:
             error = traceback.format_exc()
-        found = WORLD.gather(error)
-        if RANK == 0:
-            errors[name] = [f"rank {r}: {e}" for r, e in enumerate(found) if e is not None]
+        found = [f"rank {r}: {e}" for r, e in enumerate(WORLD.allgather(error)) if e is not None]
+        errors[name] = found
+        if found:
+            break  # processes may be out of step
     if RANK == 0:
         print(json.dumps(errors))
 

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -44,7 +45,17 @@ def checked(count):
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("check", CHECKS)
 def test_with_processes(check, count):
-    assert not checked(count)[check], "\n".join(checked(count)[check])
+    errors = checked(count).get(check, ["a check before it has failed"])
+    assert not errors, "\n".join(errors)
+
+
+def test_without_checks(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import nbgrad.mpi as mpi\nx = mpi.sendrecv(float(mpi.bcast(2.0)), shift=1)\nprint(float(mpi.allreduce(x)))"
+    )
+    done = run(2, script, NBGRAD_MPI_CHECK="0")
+    assert (done.returncode, done.stdout) == (0, "4.0\n4.0\n"), done.stderr
 
 
 def failing(tmp_path, text, *options, **settings):
@@ -74,6 +85,15 @@ def test_a_process_that_ends_too_early_ends_all(tmp_path):
 def test_waiting_has_a_limit(tmp_path):
     said = failing(tmp_path, "mpi.bcast(1.0) if rank == 0 else time.sleep(30)", NBGRAD_MPI_TIMEOUT="1")
     assert "RankError: bcast of float64[]: rank 0 has waited 1 seconds for the others (config.mpi_timeout)" in said
+
+
+def test_who_has_given_up_is_out_of_step(tmp_path):
+    text = (
+        "if rank: time.sleep(3)\n"
+        "for _ in range(2):\n    try: mpi.bcast(1.0)\n    except RuntimeError as error: last = error\nraise last"
+    )
+    said = failing(tmp_path, text, NBGRAD_MPI_TIMEOUT="0.5")
+    assert "RankError: bcast: rank 0 has given up waiting for the others before, and is out of step with them" in said
 
 
 def test_the_runner_says_how_it_is_called():
@@ -119,6 +139,18 @@ class TestOneProcess:
 
         with pytest.raises(ng.NbgradError, match=re.escape(text)):
             call(mpi, MPI.COMM_SELF)
+
+    def test_pickles(self):
+        """Programs of all processes, as an operation says nothing of others."""
+        from mpi4py import MPI
+
+        import nbgrad as ng
+        from nbgrad import mpi
+
+        lowered = ng.jit(mpi.allreduce).lower(2.0)
+        assert pickle.loads(pickle.dumps(lowered)).launches == lowered.launches
+        with pytest.raises(pickle.PicklingError, match="its communicator is none that another process knows"):
+            pickle.dumps(ng.jit(lambda x: mpi.allreduce(x, comm=MPI.COMM_SELF)).lower(2.0))
 
     @pytest.mark.parametrize(
         ("name", "value", "text"),
