@@ -41,7 +41,7 @@ from nbgrad.errors import (
     TracedValueError,
 )
 from nbgrad.kernels.casting import identity, stop_gradient
-from nbgrad.primitive import elementwise, primitives
+from nbgrad.primitive import elementwise, primitives, structural
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from nbgrad.control.branches import cond, switch
     from nbgrad.control.scan import fori_loop, scan
     from nbgrad.control.unbounded import while_loop
+    from nbgrad.extension.adopt import adopt
+    from nbgrad.extension.arrays import array_kernel
+    from nbgrad.extension.opaque import opaque
     from nbgrad.numpy import (
         arange,
         empty,
@@ -78,6 +81,8 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "adopt": "nbgrad.extension.adopt",
+    "array_kernel": "nbgrad.extension.arrays",
     "associative_scan": "nbgrad.control.associative",
     "checkpoint": "nbgrad.autodiff.checkpoint",
     "checkpoint_policies": "nbgrad.autodiff.checkpoint",
@@ -91,6 +96,7 @@ _LATER = {
     "implicit_root": "nbgrad.autodiff.implicit",
     "jacobian": "nbgrad.autodiff.derived",
     "linearize": "nbgrad.autodiff.derived",
+    "opaque": "nbgrad.extension.opaque",
     "scan": "nbgrad.control.scan",
     "sparse_hessian": "nbgrad.sparse.transforms",
     "sparse_jacobian": "nbgrad.sparse.transforms",
@@ -123,7 +129,9 @@ __all__ = [
     "ShapeError",
     "TracedValueError",
     "UnconnectedGradients",
+    "adopt",
     "arange",
+    "array_kernel",
     "asarray",
     "associative_scan",
     "checkpoint",
@@ -155,12 +163,14 @@ __all__ = [
     "linspace",
     "ones",
     "ones_like",
+    "opaque",
     "primitives",
     "scan",
     "sparse_hessian",
     "sparse_jacobian",
     "stats",
     "stop_gradient",
+    "structural",
     "switch",
     "value_and_grad",
     "vjp",

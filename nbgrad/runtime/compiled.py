@@ -10,6 +10,7 @@ from numpy import empty as _empty
 
 from nbgrad import shapes
 from nbgrad.config import config
+from nbgrad.errors import KernelError
 from nbgrad.runtime import blas, driver, pool, threads
 from nbgrad.runtime.driver import PATCH_WORDS, PLAN_WORDS
 from nbgrad.runtime.steps import SETTING_WORDS
@@ -123,11 +124,8 @@ class Compiled:
                     while status is True:  # another thread is in it, outside the lock
                         time.sleep(0)
                         status = self._drive(segment.address, *operands)
-                if self._statuses and self._words[self._statuses].any():
-                    raise MemoryError(
-                        "while_loop: there is no memory for the states that the backward pass reads; take fewer steps, "
-                        "put ng.checkpoint around parts of a step, or differentiate forwards, with jvp"
-                    )
+                if self._statuses and self._words[list(self._statuses)].any():
+                    raise self._failure()
                 if status is False:
                     arrays = self._fitted(values, outs)
                     self._run_segments(arrays[: len(values)], outs)
@@ -137,6 +135,20 @@ class Compiled:
                 segment.host(arrays)
             if times is not None:
                 times.append(time.perf_counter() - start)
+
+    def _failure(self):
+        """The error for what a launch says in its status."""
+        failed = [launch for at, launch in self._statuses.items() if self._words[at]]
+        self._words[list(self._statuses)] = 0
+        if failed[0].parts:
+            return MemoryError(
+                "while_loop: there is no memory for the states that the backward pass reads; take fewer steps, "
+                "put ng.checkpoint around parts of a step, or differentiate forwards, with jvp"
+            )
+        return KernelError(
+            f"{failed[0].name}: the kernel raised an exception, which native code cannot hand on; set "
+            "ng.config.jit = 0 to run it as Python and see which"
+        )
 
     def _fitted(self, values, outs):
         """Inputs as contiguous arrays of the dtype and shape that the tables expect."""
@@ -193,7 +205,7 @@ class Compiled:
             else:
                 k = buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)
                 patches += [k, base + 8 * index, offset]
-        self._statuses = [at + launch.status for launch, at in starts.items() if launch.status is not None]
+        self._statuses = {at + launch.status: launch for launch, at in starts.items() if launch.status is not None}
         for launch, at in starts.items():
             for part in launch.parts:
                 self._words[at + part.slot] = self._part(part, base + 8 * at, base, starts)
