@@ -192,7 +192,7 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name in ("cuda", "debug"):
+    if name in ("cuda", "debug", "testing"):
         import importlib
 
         return importlib.import_module(f"nbgrad.{name}")
@@ -200,4 +200,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, "cuda", "debug", "numpy"})
+    return sorted({*globals(), *__all__, "cuda", "debug", "numpy", "testing"})

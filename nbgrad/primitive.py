@@ -325,7 +325,7 @@ class Near:
 _MEANINGS = {"g": "the cotangent", "y": "the output", "xs": "all inputs"}
 
 
-def elementwise(reference=None, *, domain="float", result="same", name=None, expression=None, casts=None,
+def elementwise(first=None, /, *, reference=None, domain="float", result="same", name=None, expression=None, casts=None,
                 differentiable=True, cost=None):  # fmt: skip
     """Declare a scalar function as an elementwise primitive with broadcasting.
 
@@ -339,6 +339,9 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
 
     Parameters
     ----------
+    first : callable, optional
+        The kernel, where the decorator is used bare; a function of NumPy, a lambda or anything beside other parameters
+        is the reference.
     reference : callable, optional
         The NumPy twin; without one the text itself is called on NumPy arrays.
     domain : {"float", "number", "integer", "any"}
@@ -378,10 +381,11 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
     >>> print(soft_step(x, 1.0).numpy().round(3), ng.grad(soft_step)(x, 1.0).numpy().round(3))
     [0.269 0.5   0.881] [0.197 0.25  0.105]
     """
-    options = (domain, result, name, expression, casts, differentiable, cost)
-    bare = isinstance(reference, types.FunctionType) and reference.__name__ != "<lambda>"
-    if bare and options == ("float", "same", None, None, None, True, None):
-        return elementwise()(reference)
+    options = (reference, domain, result, name, expression, casts, differentiable, cost)
+    written = isinstance(first, types.FunctionType) and first.__name__ != "<lambda>"  # a lambda has no text
+    if written and options == (None, "float", "same", None, None, None, True, None):
+        return elementwise()(first)
+    reference = reference or first
 
     def declare(kernel):
         if not isinstance(kernel, types.FunctionType):

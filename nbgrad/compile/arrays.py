@@ -20,17 +20,20 @@ class Calls:
         call = self.loops[node]
         if node is not call[0]:
             return
-        rule, made = dict(node.attrs)["rule"], {dict(n.attrs)["index"]: n for n in call}
-        forms = rule.forms(node.inputs)
-        dtypes = [x.dtype for x in (*node.inputs, *forms)]
+        rule = dict(node.attrs)["rule"]
+        dtypes = [x.dtype for x in (*node.inputs, *rule.forms(node.inputs))]
         if rule.primitive.kernel is None or not all(name_of(d) in KINDS for d in dtypes):
-            self._host(node, call, rule.by_steps, {"wanted": list(made)})
-            return
-        outs = [
+            self._host(node, call, rule.by_steps, {"wanted": [dict(n.attrs)["index"] for n in call]})
+        else:
+            self._kernel_of_arrays(rule, [self._contiguous(x) for x in node.inputs], self._results(node))
+
+    def _results(self, node):
+        """Memory of all results of the call of a node, also of those that nobody reads."""
+        made = {dict(n.attrs)["index"]: n for n in self.loops[node]}
+        return [
             self._whole(made[k]) if k in made else contiguous(Buffer("arena", f.dtype, f.size), f.shape)
-            for k, f in enumerate(forms)
+            for k, f in enumerate(dict(node.attrs)["rule"].forms(node.inputs))
         ]
-        self._kernel_of_arrays(rule, [self._contiguous(x) for x in node.inputs], outs)
 
     def _kernel_of_arrays(self, rule, reads, writes):
         primitive, attrs = rule.primitive, dict(rule.attrs)

@@ -132,7 +132,7 @@ class ArrayKernel(Extension):
         if self.split is None:
             return None
         if callable(self.split):
-            return int(self.split(*inputs, **attrs))
+            return int(self.split(*inputs, **{a: attrs[a] for a in self.defaults}))
         shape = self.forms(inputs, attrs)[0].shape
         if not shape:
             raise ArgumentError(f"{self.name}: its result has no rows to be split by; leave out split='rows'")
@@ -141,11 +141,14 @@ class ArrayKernel(Extension):
     def called(self, values, attrs):
         """See `Extension`: the kernel as Python."""
         forms = [Form(v.shape, v.dtype) for v in values]
-        inputs = [_protected(v) for v in values]
         outs = [numpy.empty(f.shape, f.dtype) for f in self.forms(forms, attrs)]
         extent = self.extent(forms, attrs)
-        self.kernel(*inputs, *outs, *(() if extent is None else (0, extent)), *attrs.values())
+        self.write(values, outs, attrs, () if extent is None else (0, extent))
         return outs
+
+    def write(self, values, outs, attrs, bounds):
+        """Run the kernel as Python."""
+        self.kernel(*map(_protected, values), *outs, *bounds, *(attrs[a] for a in self.defaults))
 
     def vjp_kernel(self, kernel=None, *, split=None):
         """Declare the VJP by a kernel that writes cotangents into arrays.
@@ -276,7 +279,7 @@ def _parts(call, text, results):
             (outs if p.name.startswith(results) else inputs).append(p.name)
     if not outs or bounds not in ([], list(BOUNDS)):
         raise ArgumentError(
-            f"{call}: {text.__name__}{inspect.signature(text)} has no result, or one of start and stop alone; results are "
-            f"parameters whose names begin with {results}"
+            f"{call}: {text.__name__}{inspect.signature(text)} has no result, or one of start and stop alone; results "
+            f"are parameters whose names begin with {results}"
         )
     return inputs, outs, bounds, attrs
