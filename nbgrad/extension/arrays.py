@@ -23,7 +23,7 @@ def array_kernel(shape_rule, *, split=None, name=None):
     ----------
     shape_rule : callable
         ``shape_rule(*inputs, **attributes)``: (shape, dtype) of the result, or a list of these for several results.
-        What it gets of an input has a shape, a dtype, ndim and size.
+        What it gets of an input has a shape, a dtype, ndim and size; attributes are those that it names.
     split : {None, "rows"} or callable, optional
         How threads share the kernel.  ``"rows"`` are those of the first result; a function like `shape_rule` returns
         the extent.  The kernel then has the parameters ``start, stop`` behind its results and does that part of the
@@ -107,11 +107,13 @@ class ArrayKernel(Extension):
                 "output and all inputs; give it another name"
             )
         super().__init__(name or text.__name__, inputs, defaults, missing, text.__doc__)
-        self.kernel, self.rule_of_shapes, self.split, self.results = _all_positional(text), shape_rule, split, outs
+        self.kernel, self.results = _all_positional(text), outs
+        self.rule_of_shapes = shape_rule and _taking(shape_rule, defaults)
+        self.split = _taking(split, defaults) if callable(split) else split
 
     def forms(self, inputs, attrs):
         """See `Extension`."""
-        made = checked_forms(self.name, self.rule_of_shapes(*inputs, **attrs))
+        made = checked_forms(self.name, self.rule_of_shapes(inputs, attrs))
         if len(made) != len(self.results):
             raise ArgumentError(
                 f"{self.name}: the shape rule returned {len(made)} results, and the kernel writes {len(self.results)}: "
@@ -132,7 +134,7 @@ class ArrayKernel(Extension):
         if self.split is None:
             return None
         if callable(self.split):
-            return int(self.split(*inputs, **{a: attrs[a] for a in self.defaults}))
+            return int(self.split(inputs, attrs))
         shape = self.forms(inputs, attrs)[0].shape
         if not shape:
             raise ArgumentError(f"{self.name}: its result has no rows to be split by; leave out split='rows'")
@@ -241,6 +243,14 @@ def _protected(value):
     view = numpy.ascontiguousarray(value).reshape(value.shape).view()
     view.flags.writeable = False
     return view
+
+
+def _taking(rule, names):
+    """A rule as a function of inputs and attributes, of which it gets those that it names."""
+    parameters = inspect.signature(rule).parameters
+    whole = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    taken = [n for n in names if whole or n in parameters]
+    return lambda inputs, attrs: rule(*inputs, **{n: attrs[n] for n in taken})
 
 
 def _all_positional(text):

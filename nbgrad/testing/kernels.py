@@ -57,7 +57,7 @@ class KernelReport:
 
     def __str__(self):
         rows = [(line.check, line.state, line.details) for line in self.lines]
-        shown = tables.text(("check", "", "found"), rows).splitlines()
+        shown = tables.text(("check", "state", "found"), rows).splitlines()
         return "\n".join([f"check_kernel of {self.name}", *("    " + s for s in shown)])
 
 

@@ -10,7 +10,7 @@ from nbgrad.errors import ArgumentError, KernelError, MissingRuleError, OptionEr
 from nbgrad.testing import check_grads
 
 
-@ng.array_kernel(lambda x, w, scale: (x.shape, x.dtype))
+@ng.array_kernel(lambda x, w: (x.shape, x.dtype))
 def smooth(x, w, out, *, scale=1.0):
     n, m = x.shape[0], w.shape[0]
     for i in range(n):
@@ -303,6 +303,20 @@ def test_declarations_that_make_no_sense():
         @smooth.vjp_kernel
         def of_z(g, g_z):
             pass
+
+
+@ng.array_kernel(lambda x, count: ((count,), x.dtype), split=lambda x, count: count)
+def copies(x, out, start, stop, *, count, factor=1.0):
+    for i in range(start, stop):
+        out[i] = factor * x[()]
+
+
+def test_rules_get_the_attributes_that_they_name(settings):
+    for settings.jit in (0, 2):
+        assert copies(2.0, count=3).tolist() == [2.0] * 3
+        assert copies(2.0, count=2, factor=0.5).tolist() == [1.0] * 2
+    with pytest.raises(ArgumentError, match="copies: the attribute count is missing; pass it by name, as count=1.0"):
+        copies(2.0)
 
 
 def test_calls_that_make_no_sense():
