@@ -14,8 +14,8 @@ from nbgrad.errors import ArgumentError, NbgradError, describe
 
 _registry = {}
 
-#: What a rule may read, by parameter name: the cotangent, the output, all inputs, and inputs by their places.
-RESIDUAL_NAMES = ("g", "y", "xs")
+#: What a rule may read that are no inputs, by parameter name, and inputs by their places.
+RESIDUALS = {"g": "the cotangent", "y": "the output"}
 PLACES = {"x": 0, "x1": 0, "x2": 1, "x3": 2}
 
 
@@ -133,13 +133,13 @@ class Primitive:
         Raises
         ------
         ArgumentError
-            If an input of the kernel is called ``g``, ``y`` or ``xs`` and the rule reads that name.
+            If an input of the kernel is called ``g`` or ``y`` and the rule reads that name.
         """
         self.rule, self.reads = rule, _parameters(rule)
-        for name in set(RESIDUAL_NAMES).intersection(self.reads, self.operands):
+        for name in set(RESIDUALS).intersection(self.reads, self.operands):
             raise ArgumentError(
                 f"{self.name}.vjp: the rule reads {name!r}, which is the name of an input and also of "
-                f"{_MEANINGS[name]}; give the input of the kernel another name"
+                f"{RESIDUALS[name]}; give the input of the kernel another name"
             )
         return rule
 
@@ -319,10 +319,6 @@ class Near:
     def text(self, dtype):
         """The kernel text that serves `dtype`."""
         return self.texts[str(dtype)]
-
-
-#: What the parameters of a rule mean that are no inputs.
-_MEANINGS = {"g": "the cotangent", "y": "the output", "xs": "all inputs"}
 
 
 def elementwise(first=None, /, *, reference=None, domain="float", result="same", name=None, expression=None, casts=None,

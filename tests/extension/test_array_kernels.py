@@ -315,7 +315,7 @@ def test_rules_get_the_attributes_that_they_name(settings):
     for settings.jit in (0, 2):
         assert copies(2.0, count=3).tolist() == [2.0] * 3
         assert copies(2.0, count=2, factor=0.5).tolist() == [1.0] * 2
-    with pytest.raises(ArgumentError, match="copies: the attribute count is missing; pass it by name, as count=1.0"):
+    with pytest.raises(ArgumentError, match=r"copies: the attribute count is missing; pass it by name, as count=1.0"):
         copies(2.0)
 
 
