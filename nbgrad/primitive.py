@@ -58,6 +58,8 @@ class Primitive:
         What it is of stacked operands: a word of `nbgrad.batching.rules.WORDS`, or a rule: see `batched`.
     operands : tuple of str
         What the declaration calls the inputs.
+    by_text : bool
+        The reference is the text itself, which may be called for each element.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Primitive:
         "attributes",
         "batching",
         "block",
+        "by_text",
         "casts",
         "complex_reads",
         "complex_rule",
@@ -109,7 +112,7 @@ class Primitive:
         self.pairs, self.complex_rule, self.complex_reads = None, None, ()
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
-        self.doc, self.batching = doc, batch
+        self.doc, self.batching, self.by_text = doc, batch, False
         self.operands = _positional(kernel if kind == "elementwise" else infer)
         if registered:
             _registry[name] = self
@@ -393,12 +396,14 @@ def elementwise(first=None, /, *, reference=None, domain="float", result="same",
             from nbgrad.compile import texts
 
             texts.remember(kernel)
-        return Primitive(
+        made = Primitive(
             name or kernel.__name__, "elementwise", kernel=kernel,
             reference=reference or _by_text(kernel, result, casts), arity=kernel.__code__.co_argcount,
             domain=domain, result=result, casts=casts, expression=expression, differentiable=differentiable,
             cost=_cost(kernel) if cost is None else cost, doc=kernel.__doc__,
         )  # fmt: skip
+        made.by_text = reference is None
+        return made
 
     return declare
 
@@ -435,9 +440,53 @@ def _by_text(kernel, result, casts):
 
 
 def structural(kind, *, reference, name=None, differentiable=True, cost=1, batch=None):
-    """Declare a primitive of arrays by its shape/dtype rule: ``infer(*inputs, **attrs) -> (shape, dtype)``.
+    """Declare a primitive of arrays by its shape and dtype rule, as the built-in ones are.
 
-    `batch` is a word that says what it is of stacked operands: see `nbgrad.batching.rules.WORDS`.
+    Parameters
+    ----------
+    kind : str
+        How the compiler treats it: ``"array"``, which has a launch of its own, for primitives of users.
+    reference : callable
+        ``reference(*arrays, **attributes)``: the same of NumPy arrays; what runs where there is no compiled form.
+    name : str, optional
+        By default that of the rule.
+    differentiable : bool
+        False where no cotangent flows.
+    cost : int
+        Of one element, in additions.
+    batch : str, optional
+        What it is of stacked operands: a word of `nbgrad.batching.rules.WORDS`; ``"leading"`` says that leading axes
+        are a stack anyway.
+
+    Returns
+    -------
+    callable
+        A decorator for ``infer(*inputs, **attributes) -> (shape, dtype)``; inputs have a shape and a dtype, attributes
+        are hashable.  What comes back takes further declarations: `Primitive.vjp`, `Primitive.array_kernel`,
+        `Primitive.cuda_kernel`, `Primitive.batched`.
+
+    Raises
+    ------
+    NbgradError
+        If there is a primitive of that name.
+
+    See Also
+    --------
+    nbgrad.array_kernel : the same from a Numba function of arrays, which needs no layout and no reference.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> import nbgrad as ng
+    >>> @ng.structural("array", reference=lambda x: numpy.sort(x, axis=None)[len(x) // 2])
+    ... def upper_median(x):
+    ...     return (), x.dtype
+    >>> @upper_median.vjp
+    ... def upper_median_vjp(g, x, y):
+    ...     return ng.where(x == y, g, 0.0)
+    >>> x = ng.asarray([3.0, 1.0, 2.0])
+    >>> print(upper_median(x), ng.grad(upper_median)(x))
+    2.0 [0. 0. 1.]
     """
 
     def declare(infer):

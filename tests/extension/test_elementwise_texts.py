@@ -206,3 +206,27 @@ def test_what_numba_cannot_compile_either(settings):
 @ng.elementwise(lambda x: x, name="extension_of_strings")
 def times_of_strings(x):
     return {"x": x}["x"]
+
+
+def test_a_declaration_that_is_run_again(tmp_path):
+    """As a cell of a notebook is, also while a graph holds the former one."""
+    cell = """
+    @ng.elementwise
+    def scaled(x):
+        return {} * x
+    kept.append(scaled(x))
+    """
+    first = "import nbgrad as ng\nng.config.jit = 2\nx, kept = ng.asarray([1.0, 2.0]), []\n"
+    script = tmp_path / "script.py"
+    cells = [textwrap.dedent(cell).format(factor) for factor in (2.0, 30.0)]
+    script.write_text("".join([first, *cells, "print((kept[0] + kept[1]).tolist())"]))
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert said == "[32.0, 64.0]\n"
+
+
+def test_many_elements_are_not_called_one_by_one(settings):
+    """In the interpreter they would take seconds."""
+    settings.jit = 1
+    before = ng.stats()["interpreted"]
+    numpy.testing.assert_allclose(branching(numpy.full(1_000_000, 2.0), 1.0)[0], math.exp(-2.0), rtol=1e-15)
+    assert ng.stats()["interpreted"] <= before + 1
