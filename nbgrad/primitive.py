@@ -431,7 +431,7 @@ def _by_text(kernel, result, casts):
             w.flags.writeable = False  # what is changed in place is changed for one element
         try:
             made = numpy.asarray(text(*wide))
-        except ValueError:  # the truth of an array
+        except (TypeError, ValueError):  # the truth of an array, or a number from one
             made = numpy.array([text(*element) for element in zip(*(w.flat for w in wide), strict=True)])
             made = made.reshape(wide[0].shape)
         return numpy.broadcast_to(made, wide[0].shape).astype(dtype)

@@ -11,9 +11,10 @@ from nbgrad import graph, shapes
 from nbgrad.autodiff import backward
 from nbgrad.errors import ArgumentError, MissingRuleError, ShapeError, describe
 from nbgrad.extension.arrays import ArrayKernel
+from nbgrad.extension.calls import unused
 from nbgrad.extension.opaque import opaque
 from nbgrad.kernels.casting import identity
-from nbgrad.primitive import Missing, _registry, elementwise
+from nbgrad.primitive import Missing, elementwise
 
 #: Cost of a function of C, in additions.
 COST = 60
@@ -85,23 +86,11 @@ def adopt(obj, vjp=None, name=None):
     return made
 
 
-def _unused(name):
-    """A name that no primitive has."""
-    from nbgrad.primitive import _declare_all
-
-    _declare_all()
-    name, count = re.sub(r"\W", "_", name), 2
-    found = name
-    while found in _registry:
-        found, count = f"{name}_{count}", count + 1
-    return found
-
-
 def _of_text(obj, name):
     """A primitive of the Python function behind what Numba has compiled."""
     dispatcher = getattr(obj, "_dispatcher", obj)  # of a function under vectorize
     text = getattr(dispatcher, "py_func", None) or getattr(obj, "_pyfunc", None)
-    return None if text is None else elementwise(name=_unused(name or text.__name__))(text)
+    return None if text is None else elementwise(name=unused(name or text.__name__))(text)
 
 
 # ---------------------------------------------------------------- functions of C
@@ -176,7 +165,7 @@ def _text(call, arity):
 
 def _primitive(name, function, reference, arity, skip):
     text = _text(Address(name, function, arity, skip), arity)
-    return elementwise(reference, name=_unused(name), cost=COST)(text)
+    return elementwise(reference, name=unused(name), cost=COST)(text)
 
 
 def _of_scipy(obj, name):
@@ -281,7 +270,7 @@ def _of_differentiable(obj, name):
         pulled = (g * found[..., k] for k in range(len(xs)))
         return tuple(_summed(c, x.shape) for c, x in zip(pulled, xs, strict=True))
 
-    return opaque(value, vjp=vjp, name=_unused(name or getattr(obj, "__name__", type(obj).__name__)))
+    return opaque(value, vjp=vjp, name=name or getattr(obj, "__name__", type(obj).__name__))
 
 
 def _arguments(obj):
@@ -308,7 +297,7 @@ class Stacked:
         self._types = list(getattr(obj, "types", ()) or ())
         into, out = obj.signature.replace(" ", "").split("->")
         self._into, self._out = _axes(into), _axes(out)
-        self.name = name or text.__name__
+        self.name = unused(name or text.__name__)
         names = [f"x{k + 1}" for k in range(len(self._into))]
         outs = [f"out{k + 1}" for k in range(len(self._out))]
         # a result without axes is an array of one element there, as is an operand that is declared so

@@ -100,6 +100,8 @@ class ArrayKernel(Extension):
                 f"{call}: {text.__name__} has {'the' if bounds else 'no'} parameters start and stop, and split is "
                 f"{split!r}; kernels whose work is split have both behind their results, others have neither"
             )
+        if not (name or text.__name__).isidentifier():
+            raise ArgumentError(f"{call}: the name is {name or text.__name__!r}, expected one that Python could have")
         missing = f"Declare one beside the kernel with @{text.__name__}.vjp or @{text.__name__}.vjp_kernel"
         if results == OUT and {"g", "y", "xs"}.intersection(inputs):
             raise ArgumentError(

@@ -6,6 +6,7 @@ The nodes of a call are one for each result, with the same inputs and the same `
 import dataclasses
 import inspect
 import numbers
+import re
 
 import numpy
 
@@ -13,7 +14,7 @@ from nbgrad import dtypes, graph, shapes
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
 from nbgrad.errors import ArgumentError, DtypeError, GradientError, MissingRuleError, OptionError, describe, site_text
-from nbgrad.primitive import Primitive, _parameters
+from nbgrad.primitive import Primitive, _declare_all, _parameters, _registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Call(ruled.Rule):
                 f"grad of {primitive.name}: no VJP for it. {primitive.missing}, or cut the path with "
                 f"ng.stop_gradient(x).\n    {describe(inputs[0], 'input')}"
             )
-        residual = backward.conjugated if any(x.dtype.kind == "c" for x in inputs) else Array
+        complex_ = primitive.holomorphic and any(x.dtype.kind == "c" for x in inputs)
+        residual = backward.conjugated if complex_ else Array
         pulled = primitive.rule(*(self._read(n, cotangents, inputs, residual) for n in primitive.reads))
         pulled = pulled if isinstance(pulled, tuple) else (pulled,)
         if len(pulled) != len(inputs):
@@ -135,6 +137,16 @@ class Call(ruled.Rule):
         return dict(self.attrs)[name] if place is None else residual(inputs[place])
 
 
+def unused(name):
+    """A name like this one that no primitive has, and that can be part of a source."""
+    _declare_all()
+    name, count = re.sub(r"\W", "_", name), 2
+    found = name
+    while found in _registry:
+        found, count = f"{name}_{count}", count + 1
+    return found
+
+
 def _index(name, letter, count):
     """Which result a name such as ``g2`` is of; of one result ``g`` will do."""
     if name == letter and count == 1:
@@ -150,8 +162,11 @@ class Extension(Primitive):
     """
 
     __slots__ = ("defaults", "missing")
+    #: Whether rules are handed the conjugates of complex numbers that they read, as `Primitive.vjp` says.
+    holomorphic = True
 
     def __init__(self, name, operands, defaults, missing, doc):
+        _declare_all()  # names are those of no other
         super().__init__(name, "call", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0],
                          infer=lambda *xs, index, rule: rule.avals(xs)[index], doc=doc, registered=False)  # fmt: skip
         self.operands, self.defaults, self.missing = tuple(operands), defaults, missing

@@ -6,7 +6,7 @@ import numpy
 
 from nbgrad import dtypes
 from nbgrad.errors import ArgumentError, DtypeError, OptionError, ShapeError, describe
-from nbgrad.extension.calls import Extension, Form, checked_forms
+from nbgrad.extension.calls import Extension, Form, checked_forms, unused
 from nbgrad.primitive import Missing
 from nbgrad.shapes import broadcast
 
@@ -31,7 +31,7 @@ def opaque(fn=None, *, result=None, vjp=None, jvp=None, fd=False, name=None):
         integers in float64.
     vjp : callable, optional
         ``vjp(g, y, *xs)``: of NumPy arrays, a tuple of cotangents of the inputs (None for zero); for one input it may
-        be bare.  Of several results `g` and `y` are tuples.
+        be bare.  Of several results `g` and `y` are tuples.  The cotangent of z = x + iy is dL/dx + i dL/dy.
     jvp : callable, optional
         ``jvp(xs, tangents)``: of tuples of NumPy arrays, the tangent of the result, or a tuple of these.  Where there
         is no `vjp`, a gradient calls it once for each element of the inputs.
@@ -88,10 +88,11 @@ class Opaque(Extension):
     """A function of Python as a primitive; see `opaque`."""
 
     __slots__ = ("by_differences", "fn", "level", "made", "rule_of_shapes")
+    holomorphic = False
 
     def __init__(self, fn, rule_of_shapes, name, by_differences, level=0):
         missing = f"Give ng.opaque a vjp or a jvp for {name}, or fd=True for differences"
-        super().__init__(name, (), {}, missing, getattr(fn, "__doc__", None))
+        super().__init__(unused(name), (), {}, missing, getattr(fn, "__doc__", None))
         self.fn, self.rule_of_shapes, self.by_differences, self.level = fn, rule_of_shapes, by_differences, level
         self.made = {}
         if by_differences:
@@ -116,6 +117,8 @@ class Opaque(Extension):
 
         They are linear in `gs`: there the derivative is one difference along a direction.
         """
+        if any(v.dtype.kind == "c" for v in (*gs, *xs)):
+            return tuple(Missing("differences are of real numbers; give ng.opaque a vjp") for _ in xs)
         count, floating = len(gs), _floating(xs)
         pull = self.once(("fd", count, *floating), lambda: self._by_differences(count, floating))
         return _placed(pull.applied([*gs, *xs]), floating, xs)
@@ -191,6 +194,8 @@ class Rules:
 
     def pulled(self, gs, ys, xs):
         """Cotangents of the inputs, as a rule on Arrays."""
+        if self.vjp is None and any(v.dtype.kind == "c" for v in (*gs, *xs)):
+            return tuple(Missing("a gradient by jvp is of real numbers; give ng.opaque a vjp") for _ in xs)
         count, floating = len(gs), _floating(xs)
         pull = self.of.once(("rules", count, *floating), lambda: self._made(count, floating))
         return _placed(pull.applied([*gs, *(ys if self.vjp is not None else ()), *xs]), floating, xs)
@@ -210,7 +215,10 @@ class Rules:
         def of_pull(gs, xs):
             own = xs[heads:]
             further = second(gs, xs)[heads:] if second else _missing(of, own)
-            return (*push.applied([*gs, *own]), *(None,) * (heads - count), *further)
+            moved = push.applied([*gs, *own])
+            if any(v.dtype.kind == "c" for v in (*gs, *xs)):
+                moved = [Missing("forward mode of complex numbers has no rule here") for _ in moved]
+            return (*moved, *(None,) * (heads - count), *further)
 
         def of_push(gs, xs):
             own = xs[len(floating) :]

@@ -134,3 +134,24 @@ def test_arguments_of_other_kinds():
         ng.opaque(value, vjp=3)
     with pytest.raises(OptionError, match="opaque: fd is 'yes', expected True or False"):
         ng.opaque(value, fd="yes")
+
+
+def test_complex_numbers():
+    """Only a vjp knows of both directions."""
+    z = numpy.array([1 + 2j, -0.5j])
+    size = lambda z: (z * z.conj()).real  # noqa: E731
+    f = ng.opaque(size, result=lambda z: (z.shape, "float64"), vjp=lambda g, y, z: 2 * g * z)
+    numpy.testing.assert_allclose(ng.grad(f)(z), 2 * z)
+    for other in (
+        ng.opaque(size, result=f.rule_of_shapes, fd=True),
+        ng.opaque(size, result=f.rule_of_shapes, jvp=size),
+    ):
+        with pytest.raises(MissingRuleError, match=r"of real numbers; give ng\.opaque a vjp"):
+            ng.grad(other)(z)
+
+
+def test_a_name_that_a_primitive_has():
+    """Rewrites know primitives by their names."""
+    f = ng.opaque(lambda x, k: x + k, name="multiply", fd=True)
+    assert f.name == "multiply_2"
+    assert ng.jit(lambda x: f(x, 1.0))(X).tolist() == (X + 1).tolist()
