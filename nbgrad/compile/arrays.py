@@ -61,7 +61,7 @@ class Calls:
         w.line(f"{primitive.name}_text({', '.join(arguments)})")
         launch.source = w.text()
         launch.code = self._code(launch.source, {f"{primitive.name}_text": (primitive, ARRAYS)})
-        work = sum(shapes.size(v.shape) for v in (*reads, *writes))
+        work = primitive.cost * sum(shapes.size(v.shape) for v in (*reads, *writes))
         total = 1 if extent is None else extent
         self._add(launch, reads, writes, total, max(1, CHUNK * total // max(work, 1)), work)
 

@@ -319,7 +319,7 @@ class Stacked:
         )
         scope = {"core": numba.njit(error_model="numpy", _nrt=False)(text)}
         exec(source, scope)
-        self.kernel = ArrayKernel("adopt", scope["each"], self._forms, lambda *xs: xs[0].shape[0], self.name, "out")
+        self.kernel = ArrayKernel("adopt", scope["each"], self._forms, lambda *xs: xs[0].shape[0], 1, self.name, "out")
         self.kernel.missing = f"Give ng.adopt a vjp for {self.name}"
         if vjp is not None:
             self.kernel.vjp(vjp)

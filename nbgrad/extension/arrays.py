@@ -16,7 +16,7 @@ BOUNDS = ("start", "stop")
 OUT, COTANGENT = "out", "g_"
 
 
-def array_kernel(shape_rule, *, split=None, name=None):
+def array_kernel(shape_rule, *, split=None, cost=1, name=None):
     """Declare a Numba function that writes into arrays as a primitive.
 
     Parameters
@@ -28,6 +28,8 @@ def array_kernel(shape_rule, *, split=None, name=None):
         How threads share the kernel.  ``"rows"`` are those of the first result; a function like `shape_rule` returns
         the extent.  The kernel then has the parameters ``start, stop`` behind its results and does that part of the
         extent; parts may not write to the same elements.
+    cost : int, optional
+        Operations for each element of the inputs and results, about: threads share what is worth it.
     name : str, optional
         By default that of the kernel.
 
@@ -78,7 +80,7 @@ def array_kernel(shape_rule, *, split=None, name=None):
         raise OptionError(f"array_kernel: split is {split!r}, expected 'rows' or a function of the inputs")
 
     def declare(kernel):
-        return ArrayKernel("array_kernel", kernel, shape_rule, split, name, OUT)
+        return ArrayKernel("array_kernel", kernel, shape_rule, split, cost, name, OUT)
 
     return declare
 
@@ -88,7 +90,9 @@ class ArrayKernel(Extension):
 
     __slots__ = ("results", "rule_of_shapes", "split")
 
-    def __init__(self, call, kernel, shape_rule, split, name, results):
+    def __init__(self, call, kernel, shape_rule, split, cost, name, results):
+        if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
+            raise OptionError(f"{call}: cost is {cost!r}, expected an integer of at least 1")
         text = counterparts.text_of(kernel)
         if text is None:
             raise ArgumentError(
@@ -109,7 +113,7 @@ class ArrayKernel(Extension):
                 "output and all inputs; give it another name"
             )
         super().__init__(name or text.__name__, inputs, defaults, missing, text.__doc__)
-        self.kernel, self.results = _all_positional(text), outs
+        self.kernel, self.results, self.cost = _all_positional(text), outs, cost
         self.rule_of_shapes = shape_rule and _taking(shape_rule, defaults)
         self.split = _taking(split, defaults) if callable(split) else split
 
@@ -154,7 +158,7 @@ class ArrayKernel(Extension):
         """Run the kernel as Python."""
         self.kernel(*map(_protected, values), *outs, *bounds, *(attrs[a] for a in self.defaults))
 
-    def vjp_kernel(self, kernel=None, *, split=None):
+    def vjp_kernel(self, kernel=None, *, split=None, cost=1):
         """Declare the VJP by a kernel that writes cotangents into arrays.
 
         Parameters
@@ -165,6 +169,8 @@ class ArrayKernel(Extension):
             of the primitive that it names.
         split : {None, "rows"} or callable, optional
             As of `array_kernel`, of the arrays that the kernel reads.
+        cost : int, optional
+            As of `array_kernel`.
 
         Returns
         -------
@@ -172,7 +178,7 @@ class ArrayKernel(Extension):
             A primitive itself, which may be given a VJP for derivatives of second order.
         """
         if kernel is None:
-            return lambda kernel: self.vjp_kernel(kernel, split=split)
+            return lambda kernel: self.vjp_kernel(kernel, split=split, cost=cost)
         call = f"{self.name}.vjp_kernel"
         text = counterparts.text_of(kernel)
         if text is None:
@@ -184,7 +190,7 @@ class ArrayKernel(Extension):
                 raise ArgumentError(
                     f"{call}: {COTANGENT}{n} is the cotangent of no input; the inputs are {', '.join(self.operands)}"
                 )
-        made = _Pullback(call, kernel, split, self, named)
+        made = _Pullback(call, kernel, split, cost, self, named)
 
         def rule(*values):
             given = dict(zip(needs, values, strict=True))
@@ -206,9 +212,9 @@ class _Pullback(ArrayKernel):
 
     __slots__ = ("named",)
 
-    def __init__(self, call, kernel, split, of, named):
+    def __init__(self, call, kernel, split, cost, of, named):
         self.named = named
-        super().__init__(call, kernel, None, split, None, COTANGENT)
+        super().__init__(call, kernel, None, split, cost, None, COTANGENT)
         for a in self.defaults:
             if a not in of.defaults:
                 raise ArgumentError(f"{call}: {a} is no attribute of {of.name}; it has {_listed(of.defaults)}")

@@ -6,6 +6,8 @@ import pytest
 
 import nbgrad as ng
 import nbgrad.numpy as np
+from nbgrad.compile.lower import Lowering
+from nbgrad.compile.simplify import simplify
 from nbgrad.errors import ArgumentError, KernelError, MissingRuleError, OptionError
 from nbgrad.testing import check_grads
 
@@ -140,6 +142,27 @@ def test_threads_share_a_kernel_that_is_split(settings, rng):
         numpy.testing.assert_array_equal(count, (x > 0).sum(1))
     assert found[0][0].shape == (2000, 100)
     assert doubled_and_counted(numpy.zeros((0, 3)))[0].shape == (0, 3)
+
+
+def every_pair(x, out, start, stop):
+    for i in range(start, stop):
+        out[i] = 0.0
+        for j in range(x.size):
+            out[i] += abs(x[i] - x[j])
+
+
+def test_the_cost_decides_how_much_is_done_at_once(rng):
+    x, grains = rng.normal(size=1000), []
+    for cost in (1, 1000):
+        kernel = ng.array_kernel(lambda x: (x.shape, x.dtype), split="rows", cost=cost)(every_pair)
+        y = kernel(x)
+        numpy.testing.assert_allclose(y, abs(x[:, None] - x).sum(1), rtol=1e-12)
+        leaf = ng.asarray(x)
+        (launch,) = Lowering(*simplify([leaf._node], [kernel(leaf)._node])).launches
+        grains.append(launch.grain)
+    assert grains[0] >= 1000 > 20 > grains[1]
+    with pytest.raises(OptionError, match="array_kernel: cost is 0, expected an integer of at least 1"):
+        ng.array_kernel(same, cost=0)(good)
 
 
 @numba.njit
