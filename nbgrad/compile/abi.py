@@ -120,10 +120,10 @@ def number_of(name):
 
 
 def of_arrays(text):
-    """A kernel of arrays as Numba has it, without memory of its own."""
+    """A kernel of arrays as Numba has it."""
     import numba
 
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, _nrt=False)(text)
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True)(text)
 
 
 @functools.cache

@@ -35,6 +35,16 @@ def function(text, count, symbol):
     return _object_code(typed_function(text, "int64"), (types.int64,) * count, types.int64, symbol)
 
 
+def provide():
+    """Let LLVM know the functions of Numba that objects call: memory, and some mathematics."""
+    from numba.core import registry
+    from numba.core.runtime import rtsys
+
+    context = registry.cpu_target.target_context
+    context.refresh()
+    rtsys.initialize(context)
+
+
 @functools.cache
 def _casts():
     from nbgrad.compile.words import KINDS
@@ -46,7 +56,8 @@ def _object_code(function, arguments, returned, symbol, fails=False):
     """The object file of a function, exporting it as the plain C function `symbol` and nothing else.
 
     Numba's own C wrapper reports exceptions through the interpreter; kernels must link without Numba.  One that
-    `fails` notes an exception in the first word of its table.  Two object files with one symbol name and
+    `fails`, as kernels of arrays may, notes an exception in the first word of its table, and has memory of its own,
+    for which it calls Numba.  Two object files with one symbol name and
     different bodies would be linked to each other, so every other name becomes local to its file.
     """
     from llvmlite import ir
@@ -56,7 +67,7 @@ def _object_code(function, arguments, returned, symbol, fails=False):
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    flags.nrt = flags.enable_looplift = False
+    flags.nrt, flags.enable_looplift = fails, False
     target = registry.cpu_target
     with global_compiler_lock:
         result = compiler.compile_extra(

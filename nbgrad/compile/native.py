@@ -76,6 +76,10 @@ def _linked(code, symbol):
     except loader.Unsupported:
         from nbgrad.compile.machine import linked
 
+        if b"NRT_" in code or b"numba_" in code:  # LLVM ends the process where a function is missing
+            from nbgrad.compile import by_numba
+
+            by_numba.provide()
         return linked(code, symbol, loader.PROVIDED)
 
 

@@ -164,8 +164,9 @@ def _text(call, arity):
 
 
 def _primitive(name, function, reference, arity, skip):
+    name = unused(name)  # also what kernels know the function by
     text = _text(Address(name, function, arity, skip), arity)
-    return elementwise(reference, name=unused(name), cost=COST)(text)
+    return elementwise(reference, name=name, cost=COST)(text)
 
 
 def _of_scipy(obj, name):
@@ -317,7 +318,7 @@ class Stacked:
             f"def each({', '.join([*names, *outs])}, start, stop):\n"
             f"    for k in range(start, stop):\n        core({', '.join(parts)})\n"
         )
-        scope = {"core": numba.njit(error_model="numpy", _nrt=False)(text)}
+        scope = {"core": numba.njit(error_model="numpy")(text)}
         exec(source, scope)
         self.kernel = ArrayKernel("adopt", scope["each"], self._forms, lambda *xs: xs[0].shape[0], 1, self.name, "out")
         self.kernel.missing = f"Give ng.adopt a vjp for {self.name}"

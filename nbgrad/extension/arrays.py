@@ -38,9 +38,9 @@ def array_kernel(shape_rule, *, split=None, cost=1, name=None):
     callable
         A decorator for ``kernel(*inputs, *results, *, **attributes)``.  Names of results begin with ``out``, attributes
         are keyword-only and numbers.  Inputs and results are C-contiguous arrays; inputs are read-only, results hold
-        anything at first.  What Numba compiles without Python objects is allowed, but for memory of its own and
-        exceptions: neither has a counterpart in native launches.  float16 arrives as float32, and complex numbers are
-        left to Python.  What comes back is a primitive: one Array, or a tuple.
+        anything at first.  What Numba compiles without Python objects is allowed; an exception becomes a KernelError
+        that does not say which it was.  float16 arrives as float32, and complex numbers are left to Python.  What comes
+        back is a primitive: one Array, or a tuple.
 
     Raises
     ------

@@ -169,6 +169,17 @@ def test_functions_of_ctypes(settings, jit):
     check_grads(f, (X,))
 
 
+def test_functions_of_c_of_one_name():
+    """Each keeps its own."""
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    found = []
+    for function in (library.sinh, library.cosh):
+        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double]
+        found.append(ng.adopt(function, name="hyperbolic"))
+    sinh, cosh = found
+    numpy.testing.assert_allclose(ng.jit(lambda x: cosh(x) ** 2 - sinh(x))(X), numpy.cosh(X) ** 2 - numpy.sinh(X))
+
+
 def test_a_function_of_c_on_cuda():
     f = ng.adopt(scipy.special.j0)
     with pytest.raises(KernelError, match="it calls a function of C, which exists on the host only"):

@@ -892,3 +892,23 @@ def test_a_kernel_of_arrays_with_two_results(rng):
 @ng.array_kernel(lambda x: (x.shape, x.dtype))
 def user_on_host(x, out):
     out[:] = x
+
+
+@ng.array_kernel(lambda x: (x.shape, x.dtype))
+def user_copy(x, out):
+    out[:] = x
+
+
+@user_copy.cuda_kernel(lambda node: (1, 32))
+def user_copy_wrong(x, out):
+    for i in range(cuda.grid(1), x.size - 1, cuda.gridsize(1)):  # the last element is left out
+        out[i] = x[i]
+
+
+def test_check_kernel_executes_kernels_for_cuda(rng, capsys):
+    x = rng.normal(size=50)
+    found = {line.check: line for line in ng.testing.check_kernel(user_split, x).lines}
+    assert found["cuda"].state == found["parts"].state == "ok"
+    assert found["cuda"].details.startswith("executed without a GPU")
+    with pytest.raises(ng.testing.KernelCheckError, match=r"cuda +failed +result 0 at \[49\]: .*\(CUDA\), .* \(CPU\)"):
+        ng.testing.check_kernel(user_copy, x)
