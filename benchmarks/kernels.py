@@ -1,5 +1,7 @@
 """Elementwise kernels, reductions and products, compiled, against nothing but their own past."""
 
+import math
+
 import numpy as np
 
 import nbgrad as ng
@@ -69,3 +71,36 @@ class Products:
     def time_product(self, shape):
         """Seconds of a call."""
         self.call(self.a, self.b)
+
+
+class OfUsers:
+    """Kernels as users declare them: the gradient of a text with a branch, and a recurrence."""
+
+    params = (["text", "array_kernel"],)
+    param_names = ("kind",)
+
+    def setup(self, kind):
+        ng.config.threads = 1
+        gradient = ng.grad(lambda x: xp.sum(soft_ramp(x)))
+        self.call = ng.jit(gradient if kind == "text" else running_mean)
+        self.x = ng.asarray(np.random.default_rng(0).normal(size=N))
+        self.call(self.x)
+
+    def time_kernel(self, kind):
+        """Seconds of a call."""
+        self.call(self.x)
+
+
+@ng.elementwise
+def soft_ramp(x):
+    """x times a soft step."""
+    return x / (1.0 + math.exp(-x)) if x > -30.0 else 0.0
+
+
+@ng.array_kernel(lambda x: (x.shape, x.dtype))
+def running_mean(x, out):
+    """Each element is half of the one before, and half of the input."""
+    mean = x[0]
+    for i in range(x.size):
+        mean = 0.5 * mean + 0.5 * x[i]
+        out[i] = mean

@@ -44,7 +44,7 @@ from nbgrad.errors import (
     TracedValueError,
 )
 from nbgrad.kernels.casting import identity, stop_gradient
-from nbgrad.primitive import elementwise, primitives
+from nbgrad.primitive import elementwise, primitives, structural
 from nbgrad.statistics import stats
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from nbgrad.control.branches import cond, switch
     from nbgrad.control.scan import fori_loop, scan
     from nbgrad.control.unbounded import while_loop
+    from nbgrad.extension.adopt import adopt
+    from nbgrad.extension.arrays import array_kernel
+    from nbgrad.extension.opaque import opaque
     from nbgrad.numpy import (
         arange,
         empty,
@@ -81,6 +84,8 @@ _FROM_NUMPY = (
 
 #: Names that are imported when they are first asked for, and where they are.
 _LATER = {
+    "adopt": "nbgrad.extension.adopt",
+    "array_kernel": "nbgrad.extension.arrays",
     "associative_scan": "nbgrad.control.associative",
     "checkpoint": "nbgrad.autodiff.checkpoint",
     "checkpoint_policies": "nbgrad.autodiff.checkpoint",
@@ -94,6 +99,7 @@ _LATER = {
     "implicit_root": "nbgrad.autodiff.implicit",
     "jacobian": "nbgrad.autodiff.derived",
     "linearize": "nbgrad.autodiff.derived",
+    "opaque": "nbgrad.extension.opaque",
     "scan": "nbgrad.control.scan",
     "sparse_hessian": "nbgrad.sparse.transforms",
     "sparse_jacobian": "nbgrad.sparse.transforms",
@@ -129,7 +135,9 @@ __all__ = [
     "ShardError",
     "TracedValueError",
     "UnconnectedGradients",
+    "adopt",
     "arange",
+    "array_kernel",
     "asarray",
     "associative_scan",
     "checkpoint",
@@ -161,12 +169,14 @@ __all__ = [
     "linspace",
     "ones",
     "ones_like",
+    "opaque",
     "primitives",
     "scan",
     "sparse_hessian",
     "sparse_jacobian",
     "stats",
     "stop_gradient",
+    "structural",
     "switch",
     "value_and_grad",
     "vjp",
@@ -188,7 +198,7 @@ def __getattr__(name):
         import importlib
 
         return getattr(importlib.import_module(_LATER[name]), name)
-    if name in ("cuda", "debug", "mpi", "parallel"):
+    if name in ("cuda", "debug", "mpi", "parallel", "testing"):
         import importlib
 
         return importlib.import_module(f"nbgrad.{name}")
@@ -196,4 +206,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, "cuda", "debug", "numpy"})
+    return sorted({*globals(), *__all__, "cuda", "debug", "numpy", "testing"})

@@ -162,6 +162,8 @@ class Array:
         return complex(self.item())
 
     def __bool__(self):
+        if graph.state.decide is not None:
+            return graph.state.decide(self._node)
         if self.size != 1:
             raise ValueError(
                 f"bool: the truth of an array with {self.size} elements is ambiguous; use .any() or .all(). "

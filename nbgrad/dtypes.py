@@ -110,6 +110,12 @@ def resolve(primitive, kinds):
     return found
 
 
+def result_of(word, common):
+    """The dtype of the result of an elementwise primitive, as it declares it, for operands of one dtype."""
+    made = _RESULTS.get(word)
+    return numpy.dtype(word) if made is None else made(common)
+
+
 def _resolve(primitive, kinds):
     casts = primitive.casts or (None,) * len(kinds)
     common = None
@@ -132,6 +138,5 @@ def _resolve(primitive, kinds):
             raise DtypeError(
                 f"{primitive.name}: got {common}, expected integers or booleans; cast with .astype('int64')"
             )
-    made = _RESULTS.get(primitive.result)
-    result = numpy.dtype(primitive.result) if made is None else made(common)
+    result = result_of(primitive.result, common)
     return result, tuple(common if c is None else numpy.dtype(c) for c in casts)

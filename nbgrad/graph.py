@@ -70,6 +70,7 @@ class _State(threading.local):
     tracked = 0  # depth of enclosing transforms and traces
     static = False  # inside a VJP rule numbers are part of the structure
     watched = False  # somebody wants to know which nodes are derivatives of which
+    decide = None  # a function that says what the truth of an Array without a value is, while a text is traced
     beside = None  # a list, while a trace wants the values of functions that are differentiated in it
     effect = None  # the token of the last effect of what is traced: see `nbgrad.effects`
     plain = False  # nothing of what follows concerns a node: one look instead of three
@@ -398,7 +399,7 @@ def rebuilt(node, fresh):
 
 
 #: Kinds of primitives with a rule of their own and several results, a node each.
-CALLS = frozenset(("ruled", "loop", "switch", "while"))
+CALLS = frozenset(("ruled", "loop", "switch", "while", "call"))
 
 
 def calls_in(order):

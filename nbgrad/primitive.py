@@ -6,14 +6,18 @@ Nodes through `nbgrad.graph.apply`.
 """
 
 import importlib
+import types
+
+import numpy
 
 from nbgrad import graph
 from nbgrad.errors import ArgumentError, NbgradError, describe
 
 _registry = {}
 
-#: What a rule may read, by parameter name: the cotangent, the output, the inputs.
-RESIDUAL_NAMES = ("g", "y", "x", "x1", "x2", "x3", "xs")
+#: What a rule may read that are no inputs, by parameter name, and inputs by their places.
+RESIDUALS = {"g": "the cotangent", "y": "the output"}
+PLACES = {"x": 0, "x1": 0, "x2": 1, "x3": 2}
 
 
 def primitives():
@@ -53,6 +57,10 @@ class Primitive:
         The VJP for complex inputs, where it is not that of a holomorphic function: see `complex_vjp`.
     batching : str, callable or None
         What it is of stacked operands: a word of `nbgrad.batching.rules.WORDS`, or a rule: see `batched`.
+    operands : tuple of str
+        What the declaration calls the inputs.
+    by_text : bool
+        The reference is the text itself, which may be called for each element.
     """
 
     __slots__ = (
@@ -60,6 +68,7 @@ class Primitive:
         "attributes",
         "batching",
         "block",
+        "by_text",
         "casts",
         "complex_reads",
         "complex_rule",
@@ -78,6 +87,7 @@ class Primitive:
         "near",
         "of_complex",
         "of_floats",
+        "operands",
         "pairs",
         "reads",
         "reference",
@@ -88,8 +98,8 @@ class Primitive:
 
     def __init__(self, name, kind, *, kernel=None, reference=None, infer=None, arity=None, domain="any",
                  result="same", casts=None, expression=None, differentiable=True, cost=1, doc=None,
-                 batch=None):  # fmt: skip
-        if name in _registry:
+                 batch=None, registered=True):  # fmt: skip
+        if name in _registry and not _again(_registry[name], kernel):
             raise NbgradError(
                 f"primitive {name!r} is declared twice: in {_where(_registry[name])} and "
                 f"{_where_fn(kernel or reference)}; "
@@ -103,8 +113,10 @@ class Primitive:
         self.pairs, self.complex_rule, self.complex_reads = None, None, ()
         self.expression, self.differentiable, self.cost = expression, differentiable, cost
         self.rule, self.reads, self.layout, self.identity, self.attributes = None, (), None, None, None
-        self.doc, self.batching = doc, batch
-        _registry[name] = self
+        self.doc, self.batching, self.by_text = doc, batch, False
+        self.operands = _positional(kernel if kind == "elementwise" else infer)
+        if registered:
+            _registry[name] = self
 
     def __call__(self, *args, **attrs):
         return graph.apply(self, args, attrs)
@@ -119,11 +131,26 @@ class Primitive:
     def vjp(self, rule):
         """Declare the VJP: a function of ``g`` and whatever it reads, returning one cotangent per input.
 
-        The parameter names are the list of residuals: ``g`` cotangent, ``y`` output, ``x`` (or ``x1``,
-        ``x2``, ...) inputs, ``xs`` all inputs as a tuple; any other name is an attribute of the node.
+        The parameter names are the list of residuals: ``g`` cotangent, ``y`` output, ``xs`` all inputs as a tuple, an
+        input by the name that the kernel has for it, or as ``x``, ``x1``, ``x2``, ``x3``; any other name is an
+        attribute of the node.
+
+        Raises
+        ------
+        ArgumentError
+            If an input of the kernel is called ``g`` or ``y`` and the rule reads that name.
         """
         self.rule, self.reads = rule, _parameters(rule)
+        for name in set(RESIDUALS).intersection(self.reads, self.operands):
+            raise ArgumentError(
+                f"{self.name}.vjp: the rule reads {name!r}, which is the name of an input and also of "
+                f"{RESIDUALS[name]}; give the input of the kernel another name"
+            )
         return rule
+
+    def place(self, name):
+        """Which input a parameter of a rule stands for; None where it is an attribute."""
+        return self.operands.index(name) if name in self.operands else PLACES.get(name)
 
     def complex_vjp(self, rule):
         """Declare the VJP for complex inputs of a function that is not holomorphic, as of ``abs``.
@@ -299,14 +326,25 @@ class Near:
         return self.texts[str(dtype)]
 
 
-def elementwise(reference=None, *, domain="float", result="same", name=None, expression=None, casts=None,
-                differentiable=True, cost=1):  # fmt: skip
+def elementwise(first=None, /, *, reference=None, domain="float", result="same", name=None, expression=None, casts=None,
+                differentiable=True, cost=None):  # fmt: skip
     """Declare a scalar function as an elementwise primitive with broadcasting.
+
+    Used bare, as ``@ng.elementwise``, or with parameters.  The text is compiled into the loops around it, called on
+    Arrays and called on NumPy arrays, so it is made of what has a meaning in all three: arithmetic, comparisons,
+    conditional expressions, ``if``, ``for ... in range`` and ``while``, calls of functions of `math`, of NumPy's
+    ufuncs, of other primitives and of functions like itself.
+
+    Where no VJP is declared (see `Primitive.vjp`) the text is differentiated, path by path where it branches on values:
+    each element gets the derivative of the path that it takes.
 
     Parameters
     ----------
+    first : callable, optional
+        The kernel, where the decorator is used bare; a function of NumPy, a lambda or anything beside other parameters
+        is the reference.
     reference : callable, optional
-        The NumPy twin; without one the text itself is called for each element.
+        The NumPy twin; without one the text itself is called on NumPy arrays.
     domain : {"float", "number", "integer", "any"}
         What inputs are cast to before the kernel sees them: ``float`` turns integers into float64.
     result : {"same", "real", "complex", "bool", "int64"}
@@ -317,38 +355,140 @@ def elementwise(reference=None, *, domain="float", result="same", name=None, exp
         For each input a fixed dtype name, or None for the common dtype.
     differentiable : bool
         False when the derivative is zero or undefined everywhere and no cotangent flows.
-    cost : int
-        Rough cost of one element in units of an addition; decides recompute or store.
+    cost : int, optional
+        Rough cost of one element in units of an addition; decides recompute or store.  By default that of the
+        functions that the text calls by their names.
+
+    Returns
+    -------
+    Primitive, or a decorator that makes one
+        To be called on Arrays, NumPy arrays and numbers, which broadcast and promote as NumPy's do.
+
+    Raises
+    ------
+    NbgradError
+        If there is a primitive of that name.
+    MissingRuleError
+        When a derivative is asked for, and the text cannot be differentiated.
+
+    Examples
+    --------
+    >>> import math
+    >>> import nbgrad as ng
+    >>> @ng.elementwise
+    ... def soft_step(x, width):
+    ...     return 1.0 / (1.0 + math.exp(-x / width)) if width > 0.0 else 0.5
+    >>> x = ng.asarray([-1.0, 0.0, 2.0])
+    >>> print(soft_step(x, 1.0).numpy().round(3), ng.grad(soft_step)(x, 1.0).numpy().round(3))
+    [0.269 0.5   0.881] [0.197 0.25  0.105]
     """
+    options = (reference, domain, result, name, expression, casts, differentiable, cost)
+    written = isinstance(first, types.FunctionType) and first.__name__ != "<lambda>"  # a lambda has no text
+    if written and options == (None, "float", "same", None, None, None, True, None):
+        return elementwise()(first)
+    reference = reference or first
 
     def declare(kernel):
-        code = kernel.__code__
-        return Primitive(
+        if not isinstance(kernel, types.FunctionType):
+            raise ArgumentError(
+                f"elementwise: the kernel is {describe(kernel)}, expected a function; put the decorator above a def, "
+                "or call ng.adopt for what Numba or SciPy compiled"
+            )
+        if not (kernel.__module__ or "").startswith("nbgrad."):
+            from nbgrad.compile import texts
+
+            texts.remember(kernel)
+        made = Primitive(
             name or kernel.__name__, "elementwise", kernel=kernel,
-            reference=reference or _for_each(kernel), arity=code.co_argcount,
+            reference=reference or _by_text(kernel, result, casts), arity=kernel.__code__.co_argcount,
             domain=domain, result=result, casts=casts, expression=expression, differentiable=differentiable,
-            cost=cost, doc=kernel.__doc__,
+            cost=_cost(kernel) if cost is None else cost, doc=kernel.__doc__,
         )  # fmt: skip
+        made.by_text = reference is None
+        return made
 
     return declare
 
 
-def _for_each(kernel):
-    """A kernel text as a function of NumPy arrays, element by element."""
-    import numpy
+def _cost(kernel):
+    """The cost of the functions that a text calls by their names, and 1 for the rest."""
+    called = [kernel.__globals__.get(n) for n in kernel.__code__.co_names]
+    if "math" in kernel.__code__.co_names:
+        called += [_registry.get(n) for n in kernel.__code__.co_names]
+    return 1 + sum(c.cost for c in called if isinstance(c, Primitive))
+
+
+def _by_text(kernel, result, casts):
+    """A kernel text as a function of NumPy arrays: of whole arrays if it does not branch, else of one element each."""
 
     def reference(*arrays):
-        flat = numpy.broadcast_arrays(*arrays)
-        values = [kernel(*(a.item() for a in element)) for element in zip(*(f.flat for f in flat), strict=True)]
-        return numpy.array([float(v) for v in values]).reshape(flat[0].shape)
+        from nbgrad import counterparts, dtypes
+
+        text = counterparts.on_numpy(kernel)
+        arrays = [numpy.asarray(a) for a in arrays]
+        common = numpy.result_type(*(a for a, c in zip(arrays, casts or (None,) * len(arrays), strict=True) if not c))
+        dtype = dtypes.result_of(result, common)
+        wide = [w.view() for w in numpy.broadcast_arrays(*arrays)]
+        for w in wide:
+            w.flags.writeable = False  # what is changed in place is changed for one element
+        try:
+            made = numpy.asarray(text(*wide))
+        except (TypeError, ValueError):  # the truth of an array, or a number from one
+            made = numpy.array([text(*element) for element in zip(*(w.flat for w in wide), strict=True)])
+            made = made.reshape(wide[0].shape)
+        return numpy.broadcast_to(made, wide[0].shape).astype(dtype)
 
     return reference
 
 
 def structural(kind, *, reference, name=None, differentiable=True, cost=1, batch=None):
-    """Declare a primitive of arrays by its shape/dtype rule: ``infer(*inputs, **attrs) -> (shape, dtype)``.
+    """Declare a primitive of arrays by its shape and dtype rule, as the built-in ones are.
 
-    `batch` is a word that says what it is of stacked operands: see `nbgrad.batching.rules.WORDS`.
+    Parameters
+    ----------
+    kind : str
+        How the compiler treats it: ``"array"``, which has a launch of its own, for primitives of users.
+    reference : callable
+        ``reference(*arrays, **attributes)``: the same of NumPy arrays; what runs where there is no compiled form.
+    name : str, optional
+        By default that of the rule.
+    differentiable : bool
+        False where no cotangent flows.
+    cost : int
+        Of one element, in additions.
+    batch : str, optional
+        What it is of stacked operands: a word of `nbgrad.batching.rules.WORDS`; ``"leading"`` says that leading axes
+        are a stack anyway.
+
+    Returns
+    -------
+    callable
+        A decorator for ``infer(*inputs, **attributes) -> (shape, dtype)``; inputs have a shape and a dtype, attributes
+        are hashable.  What comes back takes further declarations: `Primitive.vjp`, `Primitive.array_kernel`,
+        `Primitive.cuda_kernel`, `Primitive.batched`.
+
+    Raises
+    ------
+    NbgradError
+        If there is a primitive of that name.
+
+    See Also
+    --------
+    nbgrad.array_kernel : the same from a Numba function of arrays, which needs no layout and no reference.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> import nbgrad as ng
+    >>> @ng.structural("array", reference=lambda x: numpy.sort(x, axis=None)[len(x) // 2])
+    ... def upper_median(x):
+    ...     return (), x.dtype
+    >>> @upper_median.vjp
+    ... def upper_median_vjp(g, x, y):
+    ...     return ng.where(x == y, g, 0.0)
+    >>> x = ng.asarray([3.0, 1.0, 2.0])
+    >>> print(upper_median(x), ng.grad(upper_median)(x))
+    2.0 [0. 0. 1.]
     """
 
     def declare(infer):
@@ -358,9 +498,34 @@ def structural(kind, *, reference, name=None, differentiable=True, cost=1, batch
     return declare
 
 
+class Missing:
+    """What a rule returns in place of a cotangent that is not known: an error where it is asked for."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason):
+        self.reason = reason
+
+
 def full(shape, value, dtype):
     """An Array of one number that belongs to the structure of the graph; for VJP rules."""
     return graph.Array(graph.constant(value, dtype, shape))
+
+
+def _again(primitive, kernel):
+    """Whether a kernel is a declaration run once more, as of a cell of a notebook; the former one makes room for it."""
+    if kernel is None or primitive.kernel is None or kernel.__module__ != "__main__":
+        return False
+    same = (primitive.kernel.__module__, primitive.kernel.__qualname__) == (kernel.__module__, kernel.__qualname__)
+    if same:
+        primitive.name = f"{primitive.name}_of_{next(graph.serials)}"  # graphs may hold both
+    return same
+
+
+def _positional(function):
+    """Names of positional parameters."""
+    code = getattr(function, "__code__", None)
+    return code.co_varnames[: code.co_argcount] if code else ()
 
 
 def _parameters(rule):

@@ -3,6 +3,7 @@
 from nbgrad import conversions, dtypes, graph, shapes
 from nbgrad.config import config
 from nbgrad.errors import MissingRuleError, describe
+from nbgrad.primitive import Missing
 
 #: How cotangents that meet in one node are summed.
 ADD_N, TREE, ACCUMULATE = 0, 1, 2
@@ -161,16 +162,11 @@ def pull(node, cotangent, needed=None):
             arguments.append(array(cotangent))
         elif name == "y":
             arguments.append(residual(node if node.info is None else node.fact("kept") or node))
-        elif name == "x" or name == "x1":
-            arguments.append(residual(node.inputs[0]))
-        elif name == "x2":
-            arguments.append(residual(node.inputs[1]))
-        elif name == "x3":
-            arguments.append(residual(node.inputs[2]))
         elif name == "xs":
             arguments.append(tuple(residual(i) for i in node.inputs))
         else:
-            arguments.append(attrs[name])
+            place = primitive.place(name)
+            arguments.append(attrs[name] if place is None else residual(node.inputs[place]))
     pulled = rule(*arguments)
     if not isinstance(pulled, tuple):
         pulled = (pulled,)
@@ -193,7 +189,20 @@ def conjugated(node):
     return conjugate(graph.Array(node))
 
 
+def known(primitive, pulled, inputs, needed):
+    """The cotangents that a rule returned; MissingRuleError if one is needed that is `Missing`."""
+    made = []
+    for c, x in zip(pulled, inputs, strict=True):
+        if isinstance(c, Missing):
+            if needed is None or x in needed:
+                raise MissingRuleError(f"grad of {primitive.name}: {c.reason}\n    {describe(x, 'input')}")
+            c = None
+        made.append(c)
+    return made
+
+
 def _fitted(pulled, node, needed):
+    pulled = known(node.primitive, pulled, node.inputs, needed)
     return [_fit(c, x) if c is not None and (needed is None or x in needed) else None
             for c, x in zip(pulled, node.inputs, strict=True)]  # fmt: skip
 

@@ -117,3 +117,41 @@ def pointer_of(name):
 def number_of(name):
     """``number(args, index)``: a constant kept in the table."""
     return _as_numba(words.number_of(name), lambda *_: numba_type(name))
+
+
+def of_arrays(text):
+    """A kernel of arrays as Numba has it."""
+    import numba
+
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True)(text)
+
+
+@functools.cache
+def array_of(word):
+    """``input_<dtype>_<rank>(args, index)``: a C-contiguous array; its address, then its extents, are in the table.
+
+    ``output_`` is the same of an array that may be written to.
+    """
+    from numba.np.arrayobj import make_array, populate_array
+
+    role, name, rank = word.split("_")
+    array = types.Array(numba_type(name), int(rank), "C", readonly=role == "input")
+
+    def codegen(context, builder, signature, args):
+        table, index = args
+
+        def read(k):
+            return builder.load(builder.gep(table, [builder.add(index, context.get_constant(types.int64, k))]))
+
+        element = context.get_data_type(array.dtype)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(element))
+        shape, strides, step = [read(k + 1) for k in range(array.ndim)], [], size
+        for n in reversed(shape):
+            strides.insert(0, step)
+            step = builder.mul(step, n)
+        made = make_array(array)(context, builder)
+        data = builder.inttoptr(read(0), element.as_pointer())
+        populate_array(made, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+        return made._getvalue()
+
+    return intrinsic(lambda typingctx, args, index: (array(args, index), codegen))

@@ -6,6 +6,7 @@ What is kept is an object file that needs nothing of Numba to run.
 import functools
 
 from nbgrad.compile import abi
+from nbgrad.compile.arrays import ARRAYS
 from nbgrad.compile.specialise import specialise, typed_function
 
 
@@ -13,15 +14,18 @@ def kernel(source, functions, symbol):
     """Object code of an emitted kernel."""
     namespace = dict(abi.NAMES)
     for name, (text, dtype) in functions.items():
-        namespace[name] = specialise(text, dtype)
+        namespace[name] = abi.of_arrays(text) if dtype == ARRAYS else specialise(text, dtype)
     for word in set(source.replace("(", " ").split()):
+        if word.startswith(("input_", "output_")):
+            namespace[word] = abi.array_of(word)
         if word.startswith("pointer_"):
             namespace[word] = abi.pointer_of(word[8:])
         elif word.startswith("number_"):
             namespace[word] = abi.number_of(word[7:])
     namespace.update(_casts())
     exec(compile(source, f"<{symbol}>", "exec"), namespace)
-    return _object_code(namespace["kernel"], abi.SIGNATURE.args, abi.SIGNATURE.return_type, symbol)
+    fails = any(dtype == ARRAYS for _, dtype in functions.values())
+    return _object_code(namespace["kernel"], abi.SIGNATURE.args, abi.SIGNATURE.return_type, symbol, fails)
 
 
 def function(text, count, symbol):
@@ -31,6 +35,16 @@ def function(text, count, symbol):
     return _object_code(typed_function(text, "int64"), (types.int64,) * count, types.int64, symbol)
 
 
+def provide():
+    """Let LLVM know the functions of Numba that objects call: memory, and some mathematics."""
+    from numba.core import registry
+    from numba.core.runtime import rtsys
+
+    context = registry.cpu_target.target_context
+    context.refresh()
+    rtsys.initialize(context)
+
+
 @functools.cache
 def _casts():
     from nbgrad.compile.words import KINDS
@@ -38,12 +52,13 @@ def _casts():
     return {f"to_{d}": abi.numba_type(d) for d in KINDS if d != "bool"}
 
 
-def _object_code(function, arguments, returned, symbol):
+def _object_code(function, arguments, returned, symbol, fails=False):
     """The object file of a function, exporting it as the plain C function `symbol` and nothing else.
 
-    Numba's own C wrapper reports exceptions through the interpreter; kernels raise none, and must link
-    without Numba.  Two object files with one symbol name and different bodies would be linked to each
-    other, so every other name becomes local to its file.
+    Numba's own C wrapper reports exceptions through the interpreter; kernels must link without Numba.  One that
+    `fails`, as kernels of arrays may, notes an exception in the first word of its table, and has memory of its own,
+    for which it calls Numba.  Two object files with one symbol name and
+    different bodies would be linked to each other, so every other name becomes local to its file.
     """
     from llvmlite import ir
     from numba.core import compiler, registry, types
@@ -52,7 +67,7 @@ def _object_code(function, arguments, returned, symbol):
     flags = compiler.Flags()
     flags.error_model = "numpy"
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    flags.nrt = flags.enable_looplift = False
+    flags.nrt, flags.enable_looplift = fails, False
     target = registry.cpu_target
     with global_compiler_lock:
         result = compiler.compile_extra(
@@ -65,7 +80,10 @@ def _object_code(function, arguments, returned, symbol):
         result_type = ir.VoidType() if returned == types.void else context.get_value_type(returned)
         outer = ir.Function(wrapper, ir.FunctionType(result_type, values), symbol)
         builder = ir.IRBuilder(outer.append_basic_block())
-        _, out = conv.call_function(builder, inner, returned, arguments, outer.args)
+        status, out = conv.call_function(builder, inner, returned, arguments, outer.args)
+        if fails:
+            with builder.if_then(status.is_error):
+                builder.store(ir.Constant(ir.IntType(64), 1), outer.args[0])
         if returned == types.void:
             builder.ret_void()
         else:

@@ -14,7 +14,8 @@ class Launch:
     are a block, which takes `per_block` units of the extent at a time, and the grid has `blocks` blocks; None where an
     occupancy model may choose.  `flops` are its operations, about.  `library` is (name, operands, attributes) of what a
     library of the GPU's vendor might do instead, the result last in `operands`.  `parts` are launches that this one
-    runs, and `status` is the word in which it says that there was too little memory.
+    runs, and `status` is the word in which it says that it failed: a kernel of arrays by an exception, a loop for
+    want of memory.
     """
 
     __slots__ = (

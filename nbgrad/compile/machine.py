@@ -99,10 +99,12 @@ def _tuning(interleaved):
     return options
 
 
-def linked(code, symbol):
-    """Address of `symbol` in an object file."""
+def linked(code, symbol, provided):
+    """Address of `symbol` in an object file, which may call functions at provided addresses by their names."""
     global _engine
     llvm = _initialised()
+    for name, address in provided.items():
+        llvm.add_symbol(name, address)
     if _engine is None:
         machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
         _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

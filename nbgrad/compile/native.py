@@ -10,7 +10,10 @@ import os
 import threading
 import types as python_types
 
-from nbgrad.compile import cache, remote
+import numpy
+
+from nbgrad import counterparts
+from nbgrad.compile import cache, remote, texts
 from nbgrad.errors import KernelError
 from nbgrad.primitive import Primitive
 from nbgrad.statistics import COUNTERS
@@ -73,7 +76,11 @@ def _linked(code, symbol):
     except loader.Unsupported:
         from nbgrad.compile.machine import linked
 
-        return linked(code, symbol)
+        if b"NRT_" in code or b"numba_" in code:  # LLVM ends the process where a function is missing
+            from nbgrad.compile import by_numba
+
+            by_numba.provide()
+        return linked(code, symbol, loader.PROVIDED)
 
 
 def symbol_of(key):
@@ -91,7 +98,7 @@ def kernel(source, names):
     names : dict
         What the source calls besides words: name -> (primitive, dtype name).
     """
-    key = source, tuple(sorted((n, p.name, d) for n, (p, d) in names.items())) if names else ()
+    key = source, tuple(sorted(((n, p.text(d), d) for n, (p, d) in names.items()), key=lambda t: t[0]))
     found = _kernels.get(key)
     if found is None:
         with _lock:
@@ -190,24 +197,47 @@ def fingerprint(function):
                 continue
             seen.add(f)
             names = _digest_code(digest, f.__code__)
+            known = texts.outside(f)
             for name in sorted(names):
-                value = f.__globals__.get(name)
-                if isinstance(value, Primitive):
-                    pending += [t for t in (value.kernel, *value.variants.values()) if t]
-                elif isinstance(value, python_types.FunctionType) and value.__module__.startswith(
-                    ("nbgrad", f.__module__)
-                ):
-                    pending.append(value)
-                elif hasattr(value, "emission"):
-                    pending.append(value.build)
-                elif isinstance(value, (int, float, tuple)):
-                    digest.update(f"{name}={value!r}".encode())
+                for value in _meanings(known.get(name), names):
+                    pending += _digest_value(digest, name, value)
         found = _fingerprints[function] = digest.hexdigest()
     return found
 
 
+#: Packages whose versions are part of every digest.
+_VERSIONED = ("numba", "numpy")
+
+
+def _meanings(value, names):
+    """What a name stands for in a text; of a module what the text may take from it."""
+    if not isinstance(value, python_types.ModuleType):
+        return [value]
+    if value.__name__.split(".")[0] in _VERSIONED:
+        return []
+    return [v for v in map(vars(value).get, sorted(names)) if v is not None]
+
+
+def _digest_value(digest, name, value):
+    """Digest what a text reads from outside; returns the functions that it calls."""
+    if isinstance(value, Primitive):
+        return [t for t in (value.kernel, *value.variants.values()) if t]
+    text = counterparts.text_of(value)
+    if text is not None:
+        return [] if (text.__module__ or "").split(".")[0] in _VERSIONED else [text]
+    if hasattr(value, "emission"):
+        return [value.build]
+    if isinstance(value, numpy.ndarray):  # Numba compiles it in
+        digest.update(f"{name}={value.dtype}{value.shape}".encode() + value.tobytes())
+    elif isinstance(value, (int, float, complex, tuple, str, bytes, numpy.generic)):
+        digest.update(f"{name}={value!r}".encode())
+    elif callable(value) and (primitive := counterparts.of(value)) is not None:
+        return _digest_value(digest, name, primitive)
+    return []
+
+
 def _digest_code(digest, code):
-    names = set(code.co_names)
+    names = {*code.co_names, *code.co_freevars}
     digest.update(code.co_code)
     for constant in code.co_consts:
         if isinstance(constant, python_types.CodeType):

@@ -101,12 +101,14 @@ def _node(node, fresh, wholes):
         if type(made) is not tuple:
             return _shaped(made, node)
         return tuple(graph.Array(_shaped(part, node)) for part in made)
-    if primitive.kind in graph.CALLS:
+    kinds = tuple(x.dtype if x.dtype.kind == "c" else None for x in node.inputs)
+    if primitive.kind == "call":
+        called, facts = primitive, {**attrs, "rule": attrs["rule"].of_pairs(kinds)}
+    elif primitive.kind in graph.CALLS:
         called, facts = primitive, {**attrs, "rule": attrs["rule"].with_bodies(_of_pairs)}
     else:
         from nbgrad.kernels.complex import on_pairs
 
-        kinds = tuple(x.dtype if x.dtype.kind == "c" else None for x in node.inputs)
         facts = {"primitive": primitive, "attrs": node.attrs, "kinds": kinds, "shape": node.shape, "dtype": node.dtype}
         called = on_pairs
     made = graph.structural(called, tuple(_whole(x, fresh, wholes) for x in node.inputs), facts)

@@ -16,6 +16,8 @@ from nbgrad.graph import Node
 MOST = 3000
 #: What reductions join their elements by.
 JOIN = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"}
+#: Primitives that are taken apart by methods of their names.
+_HANDLED = ("matmul", "switch", "embed", "set_slice", "add_slices")
 
 
 class TooMuch(Exception):
@@ -110,9 +112,8 @@ class Scalars:
             )
         if primitive.kind == "reduction":
             return self._reduced(node, inputs[0], attrs["axes"])
-        handler = getattr(self, "_" + primitive.name, None)
-        if handler is not None:
-            return handler(node, *inputs)
+        if primitive.name in _HANDLED:
+            return getattr(self, "_" + primitive.name)(node, *inputs)
         if primitive.kind == "view" or primitive.name == "concatenate":
             return self._moved(primitive, inputs, attrs)
         raise TooMuch

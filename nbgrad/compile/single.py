@@ -4,6 +4,7 @@ import numpy
 
 from nbgrad import graph, shapes
 from nbgrad.compile import native
+from nbgrad.compile.arrays import Calls
 from nbgrad.compile.assembly import MOST_PARTS, Assembly, Columns, columns
 from nbgrad.compile.launch import CHUNK, Launch
 from nbgrad.compile.source import Words, Writer
@@ -27,7 +28,7 @@ LONG_SUM = '''def kernel(args, start, stop):
 '''
 
 
-class Singles(Stepped):
+class Singles(Stepped, Calls):
     """The part of `nbgrad.compile.lower.Lowering` that is about such nodes."""
 
     _assembly: type = Assembly
@@ -35,7 +36,9 @@ class Singles(Stepped):
 
     def _single(self, node, group):
         handler = _SINGLE.get(node.primitive.name)
-        if handler is not None:
+        if node.primitive.kind == "call":
+            self._call(node)
+        elif handler is not None:
             getattr(self, handler)(node)
         elif node.primitive.name in ("set_slice", "add_slices"):
             self._changed(node, group)

@@ -10,6 +10,7 @@ import types as python_types
 
 import numpy
 
+from nbgrad import counterparts
 from nbgrad.compile import texts
 from nbgrad.errors import KernelError
 from nbgrad.primitive import Primitive
@@ -61,8 +62,12 @@ def _typed_value(value, dtype):
         return specialise(value.text(dtype), dtype)
     if hasattr(value, "emission"):
         return value.compiled()
-    if isinstance(value, python_types.FunctionType):
-        return specialise(value, dtype)
+    primitive = counterparts.of(value) if dtype.kind == "f" else None
+    if primitive is not None:
+        return specialise(primitive.text(dtype), dtype)
+    text = counterparts.text_of(value)
+    if text is not None and (text.__module__ or "").split(".")[0] not in ("numpy", "numba"):
+        return specialise(text, dtype)
     if isinstance(value, tuple):
         return tuple(_typed_value(v, dtype) for v in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -92,6 +97,18 @@ class _Literals(ast.NodeTransformer):
         if typed is value:
             return node
         name = f"_literal_{len(self.namespace)}"
+        self.namespace[name] = typed
+        return ast.copy_location(ast.Name(id=name, ctx=ast.Load()), node)
+
+    def visit_Attribute(self, node):
+        module = self.namespace.get(getattr(node.value, "id", None))
+        if not isinstance(module, python_types.ModuleType) or not hasattr(module, node.attr):
+            return self.generic_visit(node)
+        value = getattr(module, node.attr)
+        typed = _typed_value(value, self.dtype)
+        if typed is value:
+            return node
+        name = f"_{node.value.id}_{node.attr}"
         self.namespace[name] = typed
         return ast.copy_location(ast.Name(id=name, ctx=ast.Load()), node)
 

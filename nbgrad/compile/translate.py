@@ -12,11 +12,12 @@ import types as python_types
 
 from llvmlite import ir
 
+from nbgrad import counterparts
 from nbgrad.compile import texts, words
 from nbgrad.compile.source import APART
 from nbgrad.compile.words import BOOL, INT64, KINDS, VOID, Kind, Pointer
 from nbgrad.kernels._block import Word
-from nbgrad.primitive import Primitive
+from nbgrad.primitive import Primitive, _find
 
 
 class Unsupported(Exception):
@@ -46,6 +47,10 @@ class Tuple(tuple):
 _FLAGS = ("contract",)
 _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _INTEGER = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor"}
+#: Operators of floats that are primitives of their own.
+_PRIMITIVES = {ast.Pow: "power", ast.FloorDiv: "floor_divide", ast.Mod: "remainder"}
+#: Integer powers up to which they are products.
+HIGHEST_POWER = 4
 _COMPARE = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _MATH = {"sqrt": "llvm.sqrt", "fabs": "llvm.fabs", "floor": "llvm.floor", "ceil": "llvm.ceil", "trunc": "llvm.trunc"}
 LIBM = ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf",
@@ -358,6 +363,13 @@ class _Scope:
         kind = self._common(left, right)
         if op is ast.Div and not kind.is_float:
             kind = KINDS["float64"]
+        if kind.is_float and op is ast.Pow and right.constant in range(2, HIGHEST_POWER + 1):
+            product = left
+            for _ in range(int(right.constant) - 1):
+                product = self._binary(ast.Mult, product, left)
+            return product
+        if kind.is_float and op in _PRIMITIVES:
+            return self._counterpart(_find(_PRIMITIVES[op]), [left, right])
         a, c, b = self._cast(left, kind).ir, self._cast(right, kind).ir, self.builder
         if kind.is_float:
             if op not in _FLOAT:
@@ -437,9 +449,7 @@ class _Scope:
         if node.keywords:
             raise Unsupported("keywords")
         if isinstance(node.func, ast.Attribute):
-            if self.namespace.get(getattr(node.func.value, "id", None)) is math:
-                return self._math(node.func.attr, arguments)
-            raise Unsupported(f"a call of .{node.func.attr}")
+            return self._called(self._attribute(node.func), f".{node.func.attr}", arguments)
         name = node.func.id
         if name in self.functions:
             text, dtype = self.functions[name]
@@ -452,6 +462,10 @@ class _Scope:
             if word is not None:
                 return self._word(word, arguments)
             return self._builtin(name, arguments)
+        return self._called(target, name, arguments)
+
+    def _called(self, target, name, arguments):
+        """A call of something that is not in the text itself."""
         if isinstance(target, Word):
             own = getattr(self.builder.module, "nbgrad_words", {})
             return self._word(own.get(target.name) or words.find(target.name), arguments)
@@ -459,9 +473,37 @@ class _Scope:
             return call_text(self.builder, self._text_of(target), self.dtype, arguments)
         if hasattr(target, "emission"):
             return self._emitted(target.emission(), arguments)
-        if isinstance(target, python_types.FunctionType):
-            return call_text(self.builder, target, self.dtype, arguments)
+        primitive = counterparts.of(target)
+        if primitive is not None:
+            return self._counterpart(primitive, arguments)
+        if target is getattr(math, getattr(target, "__name__", ""), self):
+            return self._math(target.__name__, arguments)
+        text = counterparts.text_of(target)
+        if text is not None:
+            return call_text(self.builder, text, self.dtype, arguments)
         raise Unsupported(f"a call of {name}")
+
+    def _attribute(self, node):
+        """What ``module.name`` stands for."""
+        module = self.namespace.get(getattr(node.value, "id", None))
+        if not isinstance(module, python_types.ModuleType) or not hasattr(module, node.attr):
+            raise Unsupported(f"the attribute .{node.attr}")
+        return getattr(module, node.attr)
+
+    def _Attribute(self, node):
+        return self._global(self._attribute(node))
+
+    def _counterpart(self, primitive, arguments):
+        """A primitive in place of a function of `math` or NumPy, in the precision of the arguments."""
+        if len(arguments) != primitive.arity:
+            raise Unsupported(f"a call of {primitive.name} with {len(arguments)} arguments")
+        casts = primitive.casts or (None,) * primitive.arity
+        kind = self._common(*(a for a, c in zip(arguments, casts, strict=True) if c is None))
+        if not kind.is_float and primitive.domain == "float":
+            kind = KINDS["float64"]
+        given = [self._cast(a, kind if c is None else KINDS[c]) for a, c in zip(arguments, casts, strict=True)]
+        text = primitive.text(kind.name, getattr(self.builder.module, "nbgrad_target", "cpu"))
+        return call_text(self.builder, text, kind.name, given)
 
     def _text_of(self, primitive):
         return primitive.text(self.dtype, getattr(self.builder.module, "nbgrad_target", "cpu"))

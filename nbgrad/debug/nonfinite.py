@@ -14,7 +14,7 @@ from nbgrad.statistics import COUNTERS
 #: Kinds of primitives of which an element depends on the elements at the same place.
 _BY_ELEMENT = ("elementwise", "cast")
 #: Kinds of primitives that run graphs: loops and choices.
-_WITH_BODIES = graph.CALLS - {"ruled"}
+_WITH_BODIES = graph.CALLS - {"ruled", "call"}
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from numpy import empty as _empty
 
 from nbgrad import shapes
 from nbgrad.config import config
+from nbgrad.errors import KernelError
 from nbgrad.runtime import blas, driver, pool, threads
 from nbgrad.runtime.driver import PATCH_WORDS, PLAN_WORDS
 from nbgrad.runtime.steps import SETTING_WORDS
@@ -58,14 +59,14 @@ class Compiled:
             self._place_arena()
         self.address = self._segments[0].address
         self.threaded = any(s.shared for s in self._segments)
-        self.simple = (
+        self._alone = (
             len(self._segments) == 1
             and not self._segments[0].host
             and (own or not arena)
             and not self.threaded
             and not self._segments[0].blas
-            and not self._statuses
         )
+        self.simple = self._alone and not self._statuses
         alone = not any(s.host for s in self._segments)
         for segment in self._segments:  # a library with threads of its own needs the cores in between
             segment.plan[12] = driver.SPINS if alone else 0
@@ -75,7 +76,8 @@ class Compiled:
     def run(self, values):
         """Output ndarrays, each memory of its own, for input ndarrays."""
         outs = [_empty(s, d) if bucket is None else bucket.empty(s, d) for s, d, bucket in self.made]
-        if self.simple and self._drive(self.address, *values, *outs) is None:
+        if self._alone and self._drive(self.address, *values, *outs) is None:
+            self._check_statuses()
             return outs
         with self._lock:
             self._place_arena()
@@ -123,11 +125,7 @@ class Compiled:
                     while status is True:  # another thread is in it, outside the lock
                         time.sleep(0)
                         status = self._drive(segment.address, *operands)
-                if self._statuses and self._words[self._statuses].any():
-                    raise MemoryError(
-                        "while_loop: there is no memory for the states that the backward pass reads; take fewer steps, "
-                        "put ng.checkpoint around parts of a step, or differentiate forwards, with jvp"
-                    )
+                self._check_statuses()
                 if status is False:
                     arrays = self._fitted(values, outs)
                     self._run_segments(arrays[: len(values)], outs)
@@ -137,6 +135,22 @@ class Compiled:
                 segment.host(arrays)
             if times is not None:
                 times.append(time.perf_counter() - start)
+
+    def _check_statuses(self):
+        """Raise the error for a launch that says in its status that it failed."""
+        if not self._statuses or not any(self._words[at] for at in self._statuses):
+            return
+        failed = [launch for at, launch in self._statuses.items() if self._words[at]]
+        self._words[list(self._statuses)] = 0
+        if failed[0].parts:
+            raise MemoryError(
+                "while_loop: there is no memory for the states that the backward pass reads; take fewer steps, "
+                "put ng.checkpoint around parts of a step, or differentiate forwards, with jvp"
+            )
+        raise KernelError(
+            f"{failed[0].name}: the kernel raised an exception, which native code cannot hand on; set "
+            "ng.config.jit = 0 to run it as Python and see which"
+        )
 
     def _fitted(self, values, outs):
         """Inputs as contiguous arrays of the dtype and shape that the tables expect."""
@@ -193,7 +207,7 @@ class Compiled:
             else:
                 k = buffer.index + (len(self.inputs) if buffer.kind == "output" else 0)
                 patches += [k, base + 8 * index, offset]
-        self._statuses = [at + launch.status for launch, at in starts.items() if launch.status is not None]
+        self._statuses = {at + launch.status: launch for launch, at in starts.items() if launch.status is not None}
         for launch, at in starts.items():
             for part in launch.parts:
                 self._words[at + part.slot] = self._part(part, base + 8 * at, base, starts)

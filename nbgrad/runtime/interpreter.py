@@ -2,16 +2,16 @@
 
 import numpy
 
-from nbgrad import graph
+from nbgrad import graph, shapes
 from nbgrad.statistics import COUNTERS
 
 
 class Impatient(Exception):
-    """The steps of a loop take so many calls of NumPy that to compile it takes less time."""
+    """The steps of a loop, or the elements of an array, take so many calls that to compile them takes less time."""
 
 
 class Patience:
-    """How many calls of NumPy may still be made for steps of loops."""
+    """How many calls of NumPy may still be made for steps of loops, and of texts for elements."""
 
     __slots__ = ("calls",)
 
@@ -19,7 +19,7 @@ class Patience:
         self.calls = calls
 
     def spend(self, calls):
-        """Account for a step; raises `Impatient` if that was too much."""
+        """Account for calls; raises `Impatient` if that was too much."""
         self.calls -= calls
         if self.calls < 0:
             raise Impatient
@@ -68,7 +68,9 @@ class Interpreter:
                 several.append((out, call))
             else:
                 reference, attrs, out = None, {}, slot[node]
-            self._steps.append((reference, tuple(slot[i] for i in node.inputs), attrs, out, dead))
+            # a text without a reference of its own may be called for one element after another
+            calls = shapes.size(node.shape) if node.primitive.by_text else 0
+            self._steps.append((reference, tuple(slot[i] for i in node.inputs), attrs, out, dead, calls))
         for out, call in several:
             out[:] = [slot[n] for n in call]
         self._first = len(inputs)
@@ -83,14 +85,16 @@ class Interpreter:
         Raises
         ------
         Impatient
-            If there are more steps of loops than `patience` is for.
+            If there are more steps of loops, or elements, than `patience` is for.
         """
         COUNTERS["interpreted"] += 1
         patience = None if self._once else patience
         slots = self._values.copy()
         slots[: self._first] = values
         with numpy.errstate(all="ignore"):
-            for reference, inputs, attrs, out, dead in self._steps:
+            for reference, inputs, attrs, out, dead, calls in self._steps:
+                if calls and patience is not None:
+                    patience.spend(calls)
                 if type(out) is list:
                     made = reference(*[slots[i] for i in inputs], patience=patience, **attrs)
                     for i, value in zip(out, made, strict=True):

@@ -826,3 +826,89 @@ def test_texts_that_are_not_translated():
 
     with pytest.raises(KernelError, match=message.format("user_untranslated_too_block") + r".*cuda_kernel\(layout\)"):
         lowered(lambda x: h(x), numpy.ones(5))
+
+
+# ---------------------------------------------------------------- texts that branch, and kernels with several results
+
+
+@elementwise
+def user_saturating(x, width):
+    """Straight near 0, and bent where x is far from it."""
+    if abs(x) < width:
+        return x
+    return math.copysign(1.0, x) * width * (1.0 + math.log(abs(x) / width))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_text_that_branches_is_fused_with_its_derivative(rng, dtype):
+    """One launch each, executed as on the CPU, and without float64 in float32."""
+    x = (3 * rng.normal(size=(7, 9))).astype(dtype)
+    value = lambda x: np.exp(-user_saturating(2.0 * x, 1.5))  # noqa: E731
+    first = ng.grad(lambda x: np.sum(value(x)))
+    second = ng.grad(lambda x: np.sum(first(x)))
+    for fn in (value, first, second):
+        low = traced(fn, x)
+        (launch,) = low.launches
+        assert not launch.host
+        near(executed(low, [x])[0], on_cpu(fn, x)[0])
+        assembles(low, dtype == "float32")
+    far = abs(2 * x) >= 1.5
+    bent = numpy.sign(x) * 1.5 * (1 + numpy.log(numpy.where(far, abs(2 * x), 1.5) / 1.5))
+    near(executed(traced(value, x), [x])[0], numpy.exp(-numpy.where(far, bent, 2 * x)).astype(dtype))
+
+
+@ng.array_kernel(lambda x: [(x.shape, x.dtype), (x.shape, "int64")], split=lambda x: x.size)
+def user_split(x, out, out_whole, start, stop, *, factor=2.0):
+    for i in range(start, stop):
+        whole = math.floor(factor * x[i])
+        out[i], out_whole[i] = factor * x[i] - whole, whole
+
+
+@user_split.cuda_kernel(lambda node: (-(-node.shape[0] // 64), 64))
+def user_split_on_cuda(x, out, out_whole, factor):
+    i = cuda.grid(1)
+    if i < x.size:
+        whole = math.floor(factor * x[i])
+        out[i] = factor * x[i] - whole
+        out_whole[i] = whole
+
+
+def test_a_kernel_of_arrays_with_two_results(rng):
+    """Also where one of them is not read; without a kernel for CUDA it is a call on the host."""
+    x = rng.normal(size=150)
+    f = lambda x: list(user_split(np.sin(x), factor=4.0))  # noqa: E731
+    low = traced(f, x)
+    assert [launch.name for launch in low.launches] == ["sin", "user_split"]
+    rest, whole = executed(low, [x])
+    numpy.testing.assert_array_equal(whole, numpy.floor(4 * numpy.sin(x)))
+    numpy.testing.assert_allclose(rest, 4 * numpy.sin(x) - whole, atol=1e-14)
+    numpy.testing.assert_array_equal(executed(traced(lambda x: f(x)[1], x), [x])[0], whole)
+    with pretend_device():
+        numpy.testing.assert_array_equal(user_split(ng.asarray(x, device="cuda:0"))[1], numpy.floor(2 * x))
+    assembles(low)
+    assert all(launch.host for launch in lowered(lambda x: user_on_host(x), x).launches)
+
+
+@ng.array_kernel(lambda x: (x.shape, x.dtype))
+def user_on_host(x, out):
+    out[:] = x
+
+
+@ng.array_kernel(lambda x: (x.shape, x.dtype))
+def user_copy(x, out):
+    out[:] = x
+
+
+@user_copy.cuda_kernel(lambda node: (1, 32))
+def user_copy_wrong(x, out):
+    for i in range(cuda.grid(1), x.size - 1, cuda.gridsize(1)):  # the last element is left out
+        out[i] = x[i]
+
+
+def test_check_kernel_executes_kernels_for_cuda(rng, capsys):
+    x = rng.normal(size=50)
+    found = {line.check: line for line in ng.testing.check_kernel(user_split, x).lines}
+    assert found["cuda"].state == found["parts"].state == "ok"
+    assert found["cuda"].details.startswith("executed without a GPU")
+    with pytest.raises(ng.testing.KernelCheckError, match=r"cuda +failed +result 0 at \[49\]: .*\(CUDA\), .* \(CPU\)"):
+        ng.testing.check_kernel(user_copy, x)

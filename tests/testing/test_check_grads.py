@@ -62,7 +62,7 @@ def declared(name, kernel, rule):
     found = ng.primitives().get(name)
     if found is None:
         kernel.__name__ = name
-        found = elementwise(kernel)(kernel)
+        found = elementwise(reference=kernel)(kernel)
         found.vjp(rule)
     return found
 

@@ -19,6 +19,7 @@ import numpy
 
 from nbgrad import shapes
 from nbgrad.compile import native
+from nbgrad.compile.arrays import dtype_of
 from nbgrad.compile.cuda import nvvm
 from nbgrad.compile.launch import Launch
 from nbgrad.compile.source import Words, name_of
@@ -96,7 +97,7 @@ def _three(call, what, said, most):
     return (*map(int, extents), *(1,) * (3 - len(extents)))
 
 
-def launch(node, reads, out, extents):
+def launch(node, reads, outs, extents):
     """The `Launch` of a node's kernel.
 
     Parameters
@@ -104,8 +105,8 @@ def launch(node, reads, out, extents):
     node : Node
     reads : list of View
         Its inputs, contiguous.
-    out : View
-        Its output, contiguous.
+    outs : list of View
+        Its results, contiguous.
     extents : (grid, block)
         As of `dimensions`.
 
@@ -116,36 +117,24 @@ def launch(node, reads, out, extents):
     """
     primitive, words = node.primitive, Words()
     arrays = []
-    for view in (*reads, out):
-        words.address(view, "store" if view is out else "load")
+    for k, view in enumerate((*reads, *outs)):
+        words.address(view, "load" if k < len(reads) else "store")
         for n in view.shape:
             words.add(n)
         arrays.append((name_of(view.origin.dtype), len(view.shape)))
     numbers = []
-    for value in dict(node.attrs).values():
-        dtype = _dtype_of(value, node.dtype)
+    attrs = dict(node.attrs)
+    for value in (dict(attrs["rule"].attrs) if primitive.kind == "call" else attrs).values():
+        dtype = dtype_of(value, node.dtype)
         if dtype is not None:
             numbers.append(dtype)
             words.add((value, dtype))
     made = Launch(primitive.name)
     made.words, made.source = words, _source(primitive.cuda.kernel)
-    made.code = _code(primitive, tuple(arrays), tuple(numbers))
+    made.code = _code(primitive, tuple(arrays), tuple(numbers), len(reads))
     made.dimensions, made.per_block = extents, 1
     made.blocks, made.block = map(math.prod, extents)
     return made
-
-
-def _dtype_of(value, dtype):
-    """The dtype in which an attribute is passed; None for what is no number."""
-    if isinstance(value, (bool, numpy.bool_)):
-        return "bool"
-    if isinstance(value, int):
-        return "int64"
-    if isinstance(value, numpy.generic) and str(value.dtype) in KINDS:
-        return str(value.dtype)
-    if isinstance(value, float):  # Python's are weak, as everywhere: float64 would be slow in a kernel of float32
-        return "float32" if str(dtype) == "float32" else "float64"
-    return None
 
 
 def _source(kernel):
@@ -156,28 +145,28 @@ def _source(kernel):
         return f"# {getattr(kernel, '__name__', 'a kernel')}: its source is not available\n"
 
 
-#: (kernel, arrays, numbers) -> Code.
+#: (kernel, arrays, numbers, how many are inputs) -> Code.
 _made: dict = {}
 _lock = threading.RLock()
 
 
-def _code(primitive, arrays, numbers):
-    """The `Code` of a kernel for arrays of (dtype, rank) and numbers of dtypes, compiled once."""
-    key = primitive.cuda.kernel, arrays, numbers
+def _code(primitive, arrays, numbers, inputs):
+    """The `Code` of a kernel for arrays of (dtype, rank), inputs first, and numbers of dtypes; compiled once."""
+    key = primitive.cuda.kernel, arrays, numbers, inputs
     found = _made.get(key)
     if found is None:
         with _lock:
             found = _made.get(key)
             if found is None:
-                found = _made[key] = _compiled(primitive, arrays, numbers)
+                found = _made[key] = _compiled(primitive, arrays, numbers, inputs)
     return found
 
 
-def _compiled(primitive, arrays, numbers):
+def _compiled(primitive, arrays, numbers, inputs):
     call, kernel = f"{primitive.name}.cuda_kernel", primitive.cuda.kernel
     _numba_cuda(call)
     function, fast = _function(call, kernel)
-    modules, inner = _modules(call, function, fast, arrays, numbers)
+    modules, inner = _modules(call, function, fast, arrays, numbers, inputs)
     modules, inner = _renamed(modules, inner)
     modules[0] = modules[0].replace(f'define i32 @"{inner}"', f'define internal i32 @"{inner}"', 1)
     passed = [field for k, (dtype, rank) in enumerate(arrays) for field in _fields(dtype, rank, k)]
@@ -220,7 +209,7 @@ def _numba_cuda(call):
         raise KernelError(f"{call}: the kernel needs numba-cuda, which is not installed; {_INSTALL}")
 
 
-def _modules(call, function, fast, arrays, numbers):
+def _modules(call, function, fast, arrays, numbers, inputs):
     """(texts of NVVM IR, name of the kernel in them)."""
     from numba import types
     from numba.cuda import compiler
@@ -229,7 +218,6 @@ def _modules(call, function, fast, arrays, numbers):
     def kind(name):
         return types.boolean if name == "bool" else getattr(types, name)
 
-    inputs = len(arrays) - 1
     signature = [types.Array(kind(d), rank, "C", readonly=k < inputs) for k, (d, rank) in enumerate(arrays)]
     signature += map(kind, numbers)
     try:

@@ -104,7 +104,7 @@ class CudaLowering(Lowering):
             super()._assembled(node, base, parts, accumulate)
 
     def _single(self, node, group):
-        if node.primitive.cuda is not None:
+        if node.primitive.kind != "call" and node.primitive.cuda is not None:
             self._numba_kernel(node)
             return
         block = node.primitive.block
@@ -134,12 +134,21 @@ class CudaLowering(Lowering):
         if dimensions is None:
             self._host(node)
             return
-        reads, out = [self._contiguous(x) for x in node.inputs], self._whole(node)
+        reads, outs = [self._contiguous(x) for x in node.inputs], [self._whole(node)]
+        if node.primitive.kind == "call":
+            outs = self._results(node)
         if node.primitive.cuda.zeroed:
-            self._fill(0, out, node.dtype, node.primitive.name)
-        launch = by_numba.launch(node, reads, out, dimensions)
-        cost = sum(shapes.size(v.shape) for v in (*reads, out))
-        self._add(launch, reads, [out], launch.blocks if shapes.size(node.shape) else 0, 1, cost)
+            for out in outs:
+                self._fill(0, out, out.origin.dtype, node.primitive.name)
+        launch = by_numba.launch(node, reads, outs, dimensions)
+        cost = sum(shapes.size(v.shape) for v in (*reads, *outs))
+        self._add(launch, reads, outs, launch.blocks if any(0 not in v.shape for v in outs) else 0, 1, cost)
+
+    def _call(self, node):
+        if node.primitive.cuda is None:
+            self._host(node)
+        elif node is self.loops[node][0]:
+            self._numba_kernel(node)
 
     def _block_kernel(self, node, block, extents, total, scratch):
         """A launch of a text that blocks of threads do together, one unit each after the other."""
