@@ -110,7 +110,7 @@ def kernel(source, names):
 
 def _made(source, names):
     functions = {n: (p.text(d), d) for n, (p, d) in names.items()}
-    digest = hashlib.sha256(f"{_foundation()}{source}".encode())
+    digest = hashlib.sha256(f"{foundation()}{source}".encode())
     for name, (text, dtype) in sorted(functions.items()):
         digest.update(f"{name}:{dtype}:{fingerprint(text)}".encode())
 
@@ -120,7 +120,7 @@ def _made(source, names):
         try:
             return remote.submit(_titled(translate.kernel(source, functions, symbol), _title(source)), machine.KERNELS)
         except translate.Unsupported as reason:
-            return _by_numba(source, functions, symbol, names, reason)
+            return compiled_by_numba(source, functions, symbol, names, reason)
 
     return Code(digest.hexdigest(), compilation)
 
@@ -136,7 +136,7 @@ def _titled(module, title):
     return f'source_filename = "{title}"\n{module}'
 
 
-def _by_numba(source, functions, symbol, names, reason):
+def compiled_by_numba(source, functions, symbol, names, reason):
     from nbgrad.compile import by_numba
 
     try:
@@ -151,7 +151,7 @@ def _by_numba(source, functions, symbol, names, reason):
 
 def function(text, count):
     """`Code` of a Python function of `count` 64-bit integers that returns one, as a C function."""
-    key = hashlib.sha256(f"{_foundation()}{count}{fingerprint(text)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{foundation()}{count}{fingerprint(text)}".encode()).hexdigest()
 
     def compilation(symbol):
         from nbgrad.compile import machine, translate
@@ -165,7 +165,7 @@ def function(text, count):
 
 
 @functools.cache
-def _foundation():
+def foundation():
     """What every kernel depends on: versions, CPU, the compiler itself, and what all kernel texts are built from.
 
     Fingerprints follow functions; tables and classes behind intrinsics are read here as whole files.

@@ -22,7 +22,7 @@ from nbgrad.runtime.compiled import bits
 from nbgrad.runtime.steps import LAUNCH_WORDS, PART_WORDS, SETTING_WORDS
 
 #: What the function returns.
-DONE, WRONG_SIZE, NO_MEMORY = 0, 1, 2
+DONE, WRONG_SIZE, NO_MEMORY, FAILED = range(4)
 #: Bytes of intermediate values, and of words, that may be on the stack.
 STACK, WORDS = 8192, 1 << 18
 #: Launches of a program up to which each has words of its own on the stack.
@@ -180,7 +180,7 @@ class Entry:
                 try:
                     module = str(translate.kernel(code.source, functions, kernel.name, own=alone.WORDS))
                 except translate.Unsupported as reason:
-                    made = native._by_numba(code.source, functions, kernel.name, code.names, reason)
+                    made = native.compiled_by_numba(code.source, functions, kernel.name, code.names, reason)
                     self.objects.append(made)
                     self._apart.add(kernel.name)
                     continue
@@ -290,7 +290,9 @@ class Entry:
             most = max(len(c.words) for c in description.calls)
             shared = self._stack(max(most, 1))
         for call in description.calls:
-            self._run(call, self._filled(call, None if call.parts else shared).words)
+            filled = self._filled(call, None if call.parts else shared)
+            self._run(call, filled.words)
+            self._check_status(call, filled)
         self._give_back()
         b.ret(ir.Constant(_STATUS, DONE))
 
@@ -490,9 +492,17 @@ class Entry:
             b.call(kernel, [b.ptrtoint(words, _WORD), zero, total])
         else:
             b.call(kernel, [words, zero, total])
+
+    def _check_status(self, call, filled):
+        """Return where a launch, or one inside of it, says that it failed: a loop for want of memory."""
+        b = self.builder
         if call.status is not None:
-            status = b.load(b.gep(words, [self._constant(call.status)]))
-            self._refuse(b.icmp_signed("!=", status, zero), NO_MEMORY)
+            status = b.load(b.gep(filled.words, [self._constant(call.status)]))
+            failed = b.icmp_signed("!=", status, self._constant(0))
+            self._refuse(failed, NO_MEMORY if call.parts else FAILED)
+        for part, inner in zip(call.parts, filled.parts, strict=True):
+            for deep, words in zip(part.launches, inner, strict=True):
+                self._check_status(deep, words)
 
 
 def _jump(symbol, address):

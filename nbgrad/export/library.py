@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ _HEADER = """\
    Arrays are contiguous, rows first. Any number of threads may call the function at one time. Intermediate values are
    in workspace, {name}_workspace({sizes}) bytes that belong to this call, or, where it is NULL, in memory from malloc.
 
-   Returns 0; 1 where a size is less than its least value; 2 where there is no memory. */
+   Returns 0; 1 where a size is less than its least value; 2 where there is no memory; 3 where a kernel failed. */
 #ifndef {guard}
 #define {guard}
 #include <stdint.h>
@@ -106,6 +107,12 @@ def _linked(program, name, cpu, folder):
     library = folder / "library"
     command = [*compiler.split(), "-shared", "-Wl,-z,defs", "-o", str(library), *map(str, objects), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True)
+    missing = sorted(set(re.findall(r"undefined (?:reference to|symbol:?) [`'\"]?(\w+)", done.stderr)))
+    if done.returncode and missing:
+        raise KernelError(
+            f"{program.call}: the library would need {', '.join(missing)}, which are in this process only: functions "
+            "that were adopted from others, or memory of Numba's for a kernel of arrays; leave them out of what is exported"
+        )
     if done.returncode:
         raise KernelError(f"{program.call}: {' '.join(command)} failed:\n{done.stderr.strip()}")
     return library
@@ -191,5 +198,5 @@ def _description(program, name, path, cpu):
         ],
         "sizes": [{"name": n, "least": m} for n, m in zip(program.names, program.minima, strict=True)],
         "fixed": [{"extent": program.traces.example[k], "why": why} for k, why in sorted(program.plan.reasons.items())],
-        "returns": {"0": "done", "1": "a size is less than its least value", "2": "no memory"},
+        "returns": {"0": "done", "1": "a size is less than its least value", "2": "no memory", "3": "a kernel failed"},
     }

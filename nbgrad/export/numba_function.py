@@ -49,6 +49,8 @@ def made(program, name, into):
     lines.append(f'        raise ValueError("{name}: a size is too small; expected {least}")')
     lines.append(f"    if made[0] == {entry.NO_MEMORY}:")
     lines.append(f'        raise MemoryError("{name}: there is no memory for its intermediate values")')
+    lines.append(f"    if made[0] == {entry.FAILED}:")
+    lines.append(f'        raise RuntimeError("{name}: a kernel of yours raised an exception")')
     if not into:
         scalars = [k for k, shape in enumerate(program.plan.shapes) if not shape]
         text = {k: f"out{k}" for k in range(len(program.outputs))}

@@ -8,6 +8,7 @@ import numpy
 
 from nbgrad import graph
 from nbgrad.compile import machine, native, remote, translate
+from nbgrad.compile.arrays import ARRAYS
 from nbgrad.compile.memory import ALIGNMENT
 from nbgrad.errors import KernelError
 from nbgrad.export import alone
@@ -93,7 +94,7 @@ class NativeProgram:
             parts.append(hashlib.sha256(value.tobytes()).hexdigest() if is_array else repr(value))
         parts += [f"{k} at {v.ctypes.data}" for k, v in self._large()] + [repr(self._outside)]
         parts.append(repr((self.minima, len(plan.traces.names), len(plan.shapes))))
-        return hashlib.sha256("\n".join([native._foundation(), *parts]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([native.foundation(), *parts]).encode()).hexdigest()
 
     def text(self, symbol):
         """The module as LLVM IR, for this process."""
@@ -111,7 +112,7 @@ class NativeProgram:
         """Addresses of kernels that only Numba compiles."""
         found = {}
         for k, code in enumerate(self.plan.description.codes):
-            if any(getattr(p, "kind", "") == "array" for p, _ in code.names.values()):
+            if any(d == ARRAYS or getattr(p, "kind", "") == "array" for p, d in code.names.values()):
                 try:
                     functions = {n: (p.text(d), d) for n, (p, d) in code.names.items()}
                     translate.kernel(code.source, functions, "tried", own=alone.WORDS)
