@@ -110,8 +110,8 @@ def _linked(program, name, cpu, folder):
     missing = sorted(set(re.findall(r"undefined (?:reference to|symbol:?) [`'\"]?(\w+)", done.stderr)))
     if done.returncode and missing:
         raise KernelError(
-            f"{program.call}: the library would need {', '.join(missing)}, which are in this process only: "
-            "functions that were adopted from others, or memory of Numba's for a kernel of arrays; leave them out of what is exported"
+            f"{program.call}: the library would need {', '.join(missing)}, which are in this process only: functions "
+            "that were adopted from others, or memory of Numba's for a kernel of arrays; leave them out"
         )
     if done.returncode:
         raise KernelError(f"{program.call}: {' '.join(command)} failed:\n{done.stderr.strip()}")
