@@ -314,7 +314,7 @@ def argmin_block(x, out, n, inner, unit):
 def sorted_scans(node):
     """A block for each lane, with memory for the indices and for some that stand for none."""
     extents, count, _ = along(node)
-    return extents, count, 2 * extents[0]
+    return extents, count, 2 * max(extents[0], 1)
 
 
 @argsort.block_kernel(sorted_scans)
