@@ -38,10 +38,12 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "image_scrapers": ("matplotlib",),
-    "plot_gallery": "True",
+    "thumbnail_size": (520, 340),
 }
 
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "nbgrad"
 html_show_sourcelink = False
 html_sidebars = {"index": [], "tutorial": [], "changelog": []}
@@ -64,7 +66,7 @@ def link_here(app, docname, source):
     text = source[0]
     for outside, page in PAGES.items():
         text = text.replace(f"]({up}{outside}", f"]({up[3:]}{page}")
-    source[0] = text
+    source[0] = re.sub(rf"\]\({re.escape(up)}examples/gallery/(\w+)\.py\)", rf"]({up[3:]}gallery/\1.rst)", text)
 
 
 def include_here(app, relative_path, parent_docname, content):

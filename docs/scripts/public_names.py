@@ -9,9 +9,12 @@ import inspect
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from nbgrad.primitive import Primitive
+
+logger = logging.getLogger(__name__)
 
 #: Modules whose `__all__` is public, and the page of each.
 NAMESPACES = {
@@ -83,13 +86,11 @@ class PublicNames(SphinxDirective):
 
 def nothing_is_missing(app, env):
     """A warning, which CI makes an error, for each public name without an entry."""
-    from sphinx.util import logging
-
     entries = {name for name, *_ in env.domains["py"].get_objects()}
     for namespace in NAMESPACES:
         for name in importlib.import_module(namespace).__all__:
             if f"{namespace}.{name}" not in entries:
-                logging.getLogger(__name__).warning("%s.%s has no entry in the reference", namespace, name)
+                logger.warning("%s.%s has no entry in the reference", namespace, name)
 
 
 def setup(app):

@@ -17,7 +17,8 @@ INDEX, THICKNESS, FOCUS, APERTURE = 1.5, 1.2, 10.0, 2.0
 heights = numpy.linspace(-APERTURE, APERTURE, 41)
 
 # %%
-# A surface is z(y) = c y^2 / (1 + sqrt(1 - c^2 y^2)) + a y^4 + b y^6 behind its vertex.
+# Behind its vertex a surface is
+# :math:`z(y) = c y^2 / (1 + \sqrt{1 - c^2 y^2}) + a y^4 + b y^6`.
 
 
 def sag(surface, y):
