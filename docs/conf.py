@@ -14,17 +14,18 @@ project = "nbgrad"
 author = "the nbgrad developers"
 version = release = nbgrad.__version__
 extensions = [
-    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx_copybutton",
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton",
     "sphinx_design", "sphinx_gallery.gen_gallery", "public_names",
 ]  # fmt: skip
 exclude_patterns = ["_build", "scripts", "gallery/*.ipynb", "gallery/*.py", "gallery/*.zip"]
 default_role = "code"
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4  # links to headings are those of the repository's host
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
@@ -50,7 +51,8 @@ html_sidebars = {"index": [], "tutorial": [], "changelog": []}
 html_theme_options = {
     "logo": {"text": "nbgrad"},
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    # all pages but those in guides/, whose tables want the room
+    "secondary_sidebar_items": dict.fromkeys(("[!g]*", "g[!u]*", "guide"), ["page-toc"]),
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -17,8 +17,7 @@ INDEX, THICKNESS, FOCUS, APERTURE = 1.5, 1.2, 10.0, 2.0
 heights = numpy.linspace(-APERTURE, APERTURE, 41)
 
 # %%
-# Behind its vertex a surface is
-# :math:`z(y) = c y^2 / (1 + \sqrt{1 - c^2 y^2}) + a y^4 + b y^6`.
+# Behind its vertex a surface is ``z(y) = c y**2 / (1 + sqrt(1 - c**2 y**2)) + a y**4 + b y**6``.
 
 
 def sag(surface, y):
