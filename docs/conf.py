@@ -52,7 +52,7 @@ html_theme_options = {
     "logo": {"text": "nbgrad"},
     "header_links_before_dropdown": 6,
     # all pages but those in guides/, whose tables want the room
-    "secondary_sidebar_items": dict.fromkeys(("[!g]*", "g[!u]*", "guide"), ["page-toc"]),
+    "secondary_sidebar_items": {pages: ["page-toc"] for pages in ("[!g]*", "[!g]*/*", "g[!u]*", "gallery/*")},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
