@@ -107,3 +107,11 @@ def test_adam_fails_where_it_has_not_learned():
     done = run("adam.py", "--steps", 5, env={**os.environ, "NBGRAD_JIT": "0"})
     assert done.returncode == 1
     assert "is not below that of the linear model" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "gallery").glob("*.py")))
+def test_gallery(name):
+    """Each script checks what it found by itself, and draws without a screen."""
+    needs("scipy", "matplotlib")
+    done = run(f"gallery/{name}", env={**os.environ, "MPLBACKEND": "Agg"})
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -18,11 +18,11 @@ _names_used = {}
 class AggregationMethod:
     """How cotangents that meet in one array are summed; the values agree up to rounding.
 
-    ======================== =====================================================================
-    ADD_N, DEFAULT           one n-ary sum
-    EXPERIMENTAL_TREE        pairs, then pairs of pairs: the error grows with the logarithm of n
-    EXPERIMENTAL_ACCUMULATE_N  one after another into a running sum: two buffers, however many terms
-    ======================== =====================================================================
+    ========================= =====================================================================
+    ADD_N, DEFAULT            one n-ary sum
+    EXPERIMENTAL_TREE         pairs, then pairs of pairs: the error grows with the logarithm of n
+    EXPERIMENTAL_ACCUMULATE_N one after another into a running sum: two buffers, however many terms
+    ========================= =====================================================================
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Convolution and pooling of any number of spatial axes, as in neural networks.  NumPy has none of these.
 
-Arrays are (batch, *spatial, channels).  Windows are strided slices; a convolution puts them side by side and is one
+Arrays are ``(batch, *spatial, channels)``.  Windows are strided slices; a convolution puts them side by side and is one
 matrix product, a maximum or a mean is taken over them one by one.
 """
 
@@ -24,9 +24,9 @@ def conv(x, w, strides=1, padding="valid", dilation=1, groups=1):
     Parameters
     ----------
     x : array_like
-        (batch, *spatial, channels).
+        ``(batch, *spatial, channels)``.
     w : array_like
-        Filters, (*window, channels in / groups, channels out).
+        Filters, ``(*window, channels in / groups, channels out)``.
     strides : int or tuple of int
         Steps between windows.
     padding : {"valid", "same"}, int, or one int or (before, after) for each spatial axis
@@ -39,8 +39,8 @@ def conv(x, w, strides=1, padding="valid", dilation=1, groups=1):
     Returns
     -------
     Array
-        (batch, *spatial out, channels out), with floor((extent + padding - dilation * (window - 1) - 1) / stride) + 1
-        elements along a spatial axis.
+        ``(batch, *spatial out, channels out)``, with
+        floor((extent + padding - dilation * (window - 1) - 1) / stride) + 1 elements along a spatial axis.
 
     Raises
     ------
@@ -121,9 +121,9 @@ def conv_transpose(x, w, strides=1, padding="valid", dilation=1, groups=1):
     Parameters
     ----------
     x : array_like
-        (batch, *spatial, channels).
+        ``(batch, *spatial, channels)``.
     w : array_like
-        Filters of the convolution that this is the transpose of, (*window, channels out / groups, channels in).
+        Filters of the convolution that this is the transpose of, ``(*window, channels out / groups, channels in)``.
     strides, dilation, groups
         Of that convolution.
     padding : {"valid", "same"}, int, or one int or (before, after) for each spatial axis
@@ -132,7 +132,7 @@ def conv_transpose(x, w, strides=1, padding="valid", dilation=1, groups=1):
     Returns
     -------
     Array
-        (batch, *spatial out, channels out), with (extent - 1) * stride + dilation * (window - 1) + 1 - padding
+        ``(batch, *spatial out, channels out)``, with (extent - 1) * stride + dilation * (window - 1) + 1 - padding
         elements along a spatial axis.
 
     Raises
@@ -186,7 +186,7 @@ def max_pool(x, window, strides=None, padding="valid", dilation=1):
     Parameters
     ----------
     x : array_like
-        (batch, *spatial, channels), real.
+        ``(batch, *spatial, channels)``, real.
     window : int or tuple of int
         Extents along the spatial axes.
     strides : int or tuple of int, optional
@@ -197,7 +197,7 @@ def max_pool(x, window, strides=None, padding="valid", dilation=1):
     Returns
     -------
     Array
-        (batch, *spatial out, channels).
+        ``(batch, *spatial out, channels)``.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def avg_pool(x, window, strides=None, padding="valid", dilation=1, count_include
     Parameters
     ----------
     x : array_like
-        (batch, *spatial, channels).
+        ``(batch, *spatial, channels)``.
     window, strides, padding, dilation
         As for `max_pool`.
     count_include_pad : bool
@@ -237,7 +237,7 @@ def avg_pool(x, window, strides=None, padding="valid", dilation=1, count_include
     Returns
     -------
     Array
-        (batch, *spatial out, channels), of a floating-point dtype.
+        ``(batch, *spatial out, channels)``, of a floating-point dtype.
 
     Raises
     ------

@@ -158,7 +158,7 @@ def hypot(x1, x2):
 
 
 def copysign(x1, x2):
-    """|x1| with the sign of x2."""
+    """``|x1|`` with the sign of x2."""
     return arithmetic.copysign(x1, x2)
 
 
@@ -606,7 +606,7 @@ def isneginf(x):
 
 
 def isclose(x1, x2, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether |x1 - x2| <= atol + rtol * |x2|, or both are the same infinity (or nan, with `equal_nan`)."""
+    """Whether ``|x1 - x2| <= atol + rtol * |x2|``, or both are the same infinity (or nan, with `equal_nan`)."""
     x1, x2 = _floating(x1, "isclose"), _floating(x2, "isclose")
     near = (absolute(x1 - x2) <= atol + rtol * absolute(x2)) & comparison.isfinite(x2)
     near = near | (x1 == x2)

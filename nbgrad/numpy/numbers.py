@@ -51,9 +51,9 @@ def _floats(call, x):
 
 
 def frexp(x):
-    """(mantissa, exponent): x = mantissa * 2**exponent with 0.5 <= |mantissa| < 1, exponents as int32.
+    """(mantissa, exponent): ``x = mantissa * 2**exponent`` with ``0.5 <= |mantissa| < 1``, exponents as int32.
 
-    The derivative of the mantissa is 2**-exponent.
+    The derivative of the mantissa is ``2**-exponent``.
     """
     x = _floats("frexp", x)
     e = floats.binary_exponent(x)

@@ -10,7 +10,7 @@ def i0(x):
 
 
 def i0e(x):
-    """exp(-|x|) i0(x).  4 ULP."""
+    """``exp(-|x|) i0(x)``.  4 ULP."""
     return bessel.i0e(x)
 
 
@@ -20,7 +20,7 @@ def i1(x):
 
 
 def i1e(x):
-    """exp(-|x|) i1(x).  6 ULP."""
+    """``exp(-|x|) i1(x)``.  6 ULP."""
     return bessel.i1e(x)
 
 
@@ -80,7 +80,7 @@ def iv(v, x):
 
 
 def ive(v, x):
-    """exp(-|x|) iv(v, x)."""
+    """``exp(-|x|) iv(v, x)``."""
     return bessel.ive(v, x)
 
 

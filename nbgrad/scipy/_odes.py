@@ -31,7 +31,7 @@ DOPRI5 = (
 
 
 def odeint(f, y0, t, *args, method="dopri5", rtol=1.4e-8, atol=1.4e-8, substeps=1, max_steps=10_000):
-    """Solution of y' = f(y, t, *args) at given times; differentiable by y0, t and args.
+    """Solution of ``y' = f(y, t, *args)`` at given times; differentiable by y0, t and args.
 
     Parameters
     ----------
