@@ -15,11 +15,15 @@ import nbgrad
 import nbgrad.kernels
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = sorted((ROOT / "docs/guides").glob("from_*.md"))
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/guides/index.md", *GUIDES]
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXCERPT = re.compile(r"^```python (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = [pytest.param(p, id=str(p.relative_to(ROOT))) for p in TEXTS]
+ROW = re.compile(r"^\| [^|]* \| [^|`]*`([^`|]+)`[^|]* \| [^|]*\|$", re.MULTILINE)
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -28,6 +32,11 @@ def blocks(path):
     text = path.read_text()
     for match in BLOCK.finditer(text):
         yield text.count("\n", 0, match.start()) + 1, match.group(1)
+
+
+def links(path):
+    """Where the links of a text lead, apart from what looks like one in code."""
+    return LINK.findall(CODE.sub("", path.read_text()))
 
 
 #: Modules that only a process of their own can import.
@@ -85,13 +94,35 @@ def test_docstrings(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", [*PATHS, pytest.param(ROOT / "kernels/README.md", id="kernels/README.md")])
 def test_links(path):
     """Links inside the repository lead somewhere."""
-    targets = [t for t in LINK.findall(path.read_text()) if "://" not in t and not t.startswith("mailto:")]
+    targets = [t for t in links(path) if "://" not in t and not t.startswith("mailto:")]
     assert [t for t in targets if not os.path.exists(path.parent / t)] == []
 
 
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in GUIDES])
+def test_tables_of_the_guides_run(path, tmp_path, monkeypatch):
+    """Code in the second column, with the names that the first block of the page makes."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for example in doctest.DocTestParser().get_examples(next(blocks(path))[1]):
+        exec(example.source, names)
+    rows = ROW.findall(path.read_text())
+    assert len(rows) >= 20
+    for code in rows:
+        try:
+            exec(code, dict(names))
+        except Exception as error:
+            error.add_note(f"in the row of {code}")
+            raise
+
+
 def test_every_text_is_reached_from_the_index():
-    index = (ROOT / "docs/index.md").read_text()
-    assert {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"} <= set(LINK.findall(index))
+    seen, ahead = set(), [ROOT / "docs/index.md"]
+    while ahead:
+        page = ahead.pop()
+        seen.add(page)
+        linked = {(page.parent / target).resolve() for target in links(page) if "://" not in target}
+        ahead += linked & set(PAGES) - seen
+    assert set(PAGES) - seen == set()
 
 
 def test_every_public_error_has_an_entry():
