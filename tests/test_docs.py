@@ -17,11 +17,14 @@ import nbgrad.kernels
 ROOT = Path(__file__).resolve().parent.parent
 MADE = ("_build", "gallery")  # folders that building the site makes
 PAGES = [p for p in sorted((ROOT / "docs").rglob("*.md")) if p.relative_to(ROOT / "docs").parts[0] not in MADE]
+GUIDES = [p for p in PAGES if p.name.startswith("from_")]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXCERPT = re.compile(r"^```python (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = [pytest.param(p, id=str(p.relative_to(ROOT))) for p in TEXTS]
+ROW = re.compile(r"^\| [^|]* \| [^|`]*`([^`|]+)`[^|]* \| [^|]*\|$", re.MULTILINE)
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -30,6 +33,11 @@ def blocks(path):
     text = path.read_text()
     for match in BLOCK.finditer(text):
         yield text.count("\n", 0, match.start()) + 1, match.group(1)
+
+
+def links(path):
+    """Where the links of a text lead, apart from what looks like one in code."""
+    return LINK.findall(CODE.sub("", path.read_text()))
 
 
 #: Modules that only a process of their own can import.
@@ -87,15 +95,37 @@ def test_docstrings(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", [*PATHS, pytest.param(ROOT / "kernels/README.md", id="kernels/README.md")])
 def test_links(path):
     """Links inside the repository lead somewhere."""
-    targets = [t for t in LINK.findall(path.read_text()) if "://" not in t and not t.startswith("mailto:")]
+    targets = [t for t in links(path) if "://" not in t and not t.startswith("mailto:")]
     assert [t for t in targets if not os.path.exists(path.parent / t)] == []
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in GUIDES])
+def test_tables_of_the_guides_run(path, tmp_path, monkeypatch):
+    """Code in the second column, with the names that the first block of the page makes."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for example in doctest.DocTestParser().get_examples(next(blocks(path))[1]):
+        exec(example.source, names)
+    rows = ROW.findall(path.read_text())
+    assert len(rows) >= 20
+    for code in rows:
+        try:
+            exec(code, dict(names))
+        except Exception as error:
+            error.add_note(f"in the row of {code}")
+            raise
 
 
 def test_every_text_is_reached_from_the_index():
     """But for the pages that are for the site alone: its menus, and those that include a text of the root."""
-    index = (ROOT / "docs/index.md").read_text()
+    seen, ahead = set(), [ROOT / "docs/index.md"]
+    while ahead:
+        page = ahead.pop()
+        seen.add(page)
+        linked = {(page.parent / target).resolve() for target in links(page) if "://" not in target}
+        ahead += linked & set(PAGES) - seen
     ours = {p for p in PAGES if not re.search(r"^```{(toctree|include|eval-rst)}", p.read_text(), re.MULTILINE)}
-    assert ours <= {ROOT / "docs" / link for link in LINK.findall(index)}
+    assert ours - seen == set()
 
 
 def test_every_public_error_has_an_entry():
