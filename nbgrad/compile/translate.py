@@ -477,7 +477,7 @@ class _Scope:
             return call_text(self.builder, self._text_of(target), self.dtype, arguments)
         if hasattr(target, "emission"):
             return self._emitted(target.emission(), arguments)
-        primitive = counterparts.of(target)
+        primitive = None if counterparts.library(self.namespace.get("__name__")) else counterparts.of(target)
         if primitive is not None:
             return self._counterpart(primitive, arguments)
         if target is getattr(math, getattr(target, "__name__", ""), self):
