@@ -89,6 +89,7 @@ class checkpoint_policies:
 class Again(ruled.Rule):
     """Inputs are the results, and what they are computed from."""
 
+    of_value = True
     count: int
     policy: object
 

@@ -6,6 +6,8 @@ infinite.  So the rule here differentiates each path as if all elements took it,
 
 import dataclasses
 
+import numpy
+
 from nbgrad import dtypes, graph
 from nbgrad.array import Array
 from nbgrad.autodiff import backward, ruled
@@ -33,6 +35,7 @@ class Piecewise(ruled.Rule):
         Results of the operands.
     """
 
+    of_value = True
     tree: object
     tests: Body
     paths: tuple
@@ -117,7 +120,7 @@ def followed(call, text, operands):
     whole = tree([])
     if not any(isinstance(r, Array) for r in results):
         return None
-    dtype = next(r for r in results if isinstance(r, Array)).dtype
+    dtype = numpy.result_type(*(r.dtype for r in results if isinstance(r, Array)))
     nodes = [_filled(call, r, dtype, operands[0].shape) for r in results]
     constants, (choices, *paths) = closed([tests, *([n] for n in nodes)], own, start)
     rule = Piecewise(whole, choices, tuple(paths))

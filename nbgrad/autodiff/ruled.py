@@ -16,6 +16,8 @@ class Rule:
     """What is done in place of a backward pass.  Equal rules, of equal graphs, share compiled programs."""
 
     __slots__ = ()
+    #: Whether its derivatives are those of the value itself, made in another way.
+    of_value = False
 
     def pull(self, cotangents, inputs, needed):
         """One cotangent (Array, None, or a list of Arrays to be added up) for each input.

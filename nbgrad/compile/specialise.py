@@ -102,7 +102,8 @@ class _Literals(ast.NodeTransformer):
 
     def visit_Attribute(self, node):
         module = self.namespace.get(getattr(node.value, "id", None))
-        if not isinstance(module, python_types.ModuleType) or not hasattr(module, node.attr):
+        known = isinstance(module, python_types.ModuleType) and hasattr(module, node.attr)
+        if not known or counterparts.library(self.namespace["__name__"]):
             return self.generic_visit(node)
         value = getattr(module, node.attr)
         typed = _typed_value(value, self.dtype)

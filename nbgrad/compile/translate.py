@@ -207,7 +207,7 @@ class _Scope:
                 raise Unsupported("a tuple returned from a branch")
             if self.result is None:
                 self.result = {"kind": result.kind, "slot": self._alloca(result.kind)}
-            self.builder.store(self._cast(result, self.result["kind"]).ir, self.result["slot"])
+            self.builder.store(self._kept(result, self.result["kind"]).ir, self.result["slot"])
         self.builder.branch(self.exit)
 
     def _Assign(self, node):
@@ -237,7 +237,13 @@ class _Scope:
         if slot is None:
             slot = self.slots[name] = value.kind, self._alloca(value.kind)
         kind, pointer = slot
-        self.builder.store(self._cast(value, kind).ir, pointer)
+        self.builder.store(self._kept(value, kind).ir, pointer)
+
+    def _kept(self, value, kind):
+        """A value as the kind that the first one of the same name had."""
+        if getattr(value.kind, "is_float", False) and not kind.is_float:
+            raise Unsupported("a float where there was an integer first")
+        return self._cast(value, kind)
 
     def _alloca(self, kind):
         with self.builder.goto_entry_block():
@@ -473,7 +479,7 @@ class _Scope:
             return call_text(self.builder, self._text_of(target), self.dtype, arguments)
         if hasattr(target, "emission"):
             return self._emitted(target.emission(), arguments)
-        primitive = counterparts.of(target)
+        primitive = None if counterparts.library(self.namespace.get("__name__")) else counterparts.of(target)
         if primitive is not None:
             return self._counterpart(primitive, arguments)
         if target is getattr(math, getattr(target, "__name__", ""), self):

@@ -112,8 +112,8 @@ class ArrayKernel(Extension):
                 f"{call}: {text.__name__} has an input called g, y or xs, which rules read as the cotangent, the "
                 "output and all inputs; give it another name"
             )
-        super().__init__(name or text.__name__, inputs, defaults, missing, text.__doc__)
-        self.kernel, self.results, self.cost = _all_positional(text), outs, cost
+        super().__init__(name or text.__name__, inputs, defaults, missing, text.__doc__, _all_positional(text))
+        self.results, self.cost = outs, cost
         self.rule_of_shapes = shape_rule and _taking(shape_rule, defaults)
         self.split = _taking(split, defaults) if callable(split) else split
 

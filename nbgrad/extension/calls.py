@@ -165,10 +165,11 @@ class Extension(Primitive):
     #: Whether rules are handed the conjugates of complex numbers that they read, as `Primitive.vjp` says.
     holomorphic = True
 
-    def __init__(self, name, operands, defaults, missing, doc):
+    def __init__(self, name, operands, defaults, missing, doc, kernel=None):
         _declare_all()  # names are those of no other
         super().__init__(name, "call", reference=lambda *xs, index, rule: rule.by_steps(*xs, wanted=[index])[0],
-                         infer=lambda *xs, index, rule: rule.avals(xs)[index], doc=doc, registered=False)  # fmt: skip
+                         infer=lambda *xs, index, rule: rule.avals(xs)[index], doc=doc, kernel=kernel,
+                         registered=False)  # fmt: skip
         self.operands, self.defaults, self.missing = tuple(operands), defaults, missing
 
     def forms(self, inputs, attrs):

@@ -371,6 +371,15 @@ def test_rules_get_the_attributes_that_they_name(settings):
         copies(2.0)
 
 
+def test_a_name_of_another_primitive():
+    with pytest.raises(
+        ng.NbgradError, match=r"'tanh' is declared twice: in .*hyperbolic.py.* and .*test_array_kernels.py"
+    ):
+        ng.array_kernel(same, name="tanh")(good)
+    with pytest.raises(ArgumentError, match="array_kernel: the name is 'a b', expected one that Python could have"):
+        ng.array_kernel(same, name="a b")(good)
+
+
 def test_calls_that_make_no_sense():
     x = numpy.ones(3)
     with pytest.raises(ArgumentError, match=r"smooth: takes 2 arrays \(x, w\), got 1"):

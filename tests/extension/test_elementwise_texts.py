@@ -64,6 +64,17 @@ def test_a_path_that_is_not_taken_has_no_part_in_the_derivative():
     assert ng.grad(first)(x).tolist() == [0.0, 0.0, -1 / 32]
 
 
+def test_sparse_derivatives_of_a_text_that_branches(rng):
+    """A rule that makes rules: the pattern is that of the values."""
+    x = rng.normal(size=6)
+    f = lambda x: branching(x[1:], 2.0) * x[:-1]  # noqa: E731
+    found = ng.sparse_jacobian(f)(x)
+    assert found.nnz <= 10
+    numpy.testing.assert_allclose(found.toarray(), ng.jacobian(f)(x))
+    total = lambda x: np.sum(f(x))  # noqa: E731
+    numpy.testing.assert_allclose(ng.sparse_hessian(total)(x).toarray(), ng.hessian(total)(x), atol=1e-12)
+
+
 def times(factor):
     @ng.elementwise(name=f"extension_times_{factor}")
     def scaled(x):

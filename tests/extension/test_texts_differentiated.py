@@ -109,7 +109,24 @@ def constant_in_a_branch(x, y):
     return 1.0 if x > 0.0 else x * y
 
 
+def integers_first(x, y):
+    for k in range(2):
+        if x < k:
+            return k
+    z = k
+    if y > 0.0:
+        z = x * y
+    return z * x
+
+
+def truths_first(x, y):
+    if x < 0.0:
+        return y > 0.0
+    return x * y
+
+
 TEXTS = [
+    integers_first, truths_first,
     early_returns, nested, joined, loops, loop_over_branches, helpers, extremes, tables, powers, nested_functions,
     counted, flags, constant_in_a_branch,
 ]  # fmt: skip

@@ -857,6 +857,19 @@ def test_a_text_that_branches_is_fused_with_its_derivative(rng, dtype):
     near(executed(traced(value, x), [x])[0], numpy.exp(-numpy.where(far, bent, 2 * x)).astype(dtype))
 
 
+@elementwise
+def user_wave(x):
+    return math.sin(x) + 0.5 * math.tan(0.1 * x)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_functions_that_are_others_on_cuda(rng, dtype):
+    """float32 takes those of the device's library there, whose texts call `math` themselves."""
+    x = rng.normal(size=20).astype(dtype)
+    low = lowered(lambda x: user_wave(x), x)
+    near(executed(low, [x])[0], (numpy.sin(x) + 0.5 * numpy.tan(0.1 * x)).astype(dtype))
+
+
 @ng.array_kernel(lambda x: [(x.shape, x.dtype), (x.shape, "int64")], split=lambda x: x.size)
 def user_split(x, out, out_whole, start, stop, *, factor=2.0):
     for i in range(start, stop):
