@@ -6,7 +6,7 @@ import numpy
 import pytest
 import scipy.integrate
 import scipy.ndimage
-from functions import rosenbrock
+from exported import rosenbrock
 
 import nbgrad as ng
 import nbgrad.numpy as np

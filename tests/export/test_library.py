@@ -8,7 +8,7 @@ import threading
 
 import numpy
 import pytest
-from functions import LOOPS, TABLE, arguments, recurrent, rosenbrock
+from exported import LOOPS, TABLE, arguments, recurrent, rosenbrock
 
 import nbgrad as ng
 import nbgrad.numpy as np

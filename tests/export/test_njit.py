@@ -5,7 +5,7 @@ import inspect
 import numba
 import numpy
 import pytest
-from functions import LOOPS, TABLE, arguments, attraction, one_of_two, rosenbrock, slope, taken
+from exported import LOOPS, TABLE, arguments, attraction, one_of_two, rosenbrock, slope, taken
 from numba.core.errors import TypingError
 from numba.core.runtime import _nrt_python, rtsys
 
