@@ -88,7 +88,8 @@ def test_unedited_numpy_code_is_differentiable():
 
 UNSUPPORTED = (
     (lambda: numpy.lib.scimath.sqrt(x()), r"sqrt: not supported on Arrays, so that it has no gradient"),
-    (lambda: numpy.savetxt("f", x()), r"numpy.savetxt: not supported .*numpy.savetxt\(x.numpy\(\)\)"),
+    (lambda: numpy.savetxt("f", x()), r"numpy.savetxt\(file, x.numpy\(\)\)"),
+    (lambda: numpy.save("f", x()), r"numpy.save: got an Array, .* write numpy.save\(file, x.numpy\(\)\)"),
     (lambda: numpy.sum(x(), out=A), r"sum: the result has shape \(\), which does not fit the array of shape \(2, 3\)"),
     (lambda: numpy.add(x(), 1, out=ng.asarray([1])), r"numpy.add: cannot cast from float64 to int64 with casting rule"),
     (lambda: numpy.sort(x(), order="f"), r"sort: order names fields, and Arrays have none"),
