@@ -28,6 +28,8 @@ from nbgrad.compile.jit import Jitted, jit
 from nbgrad.errors import ArgumentError, NbgradError, describe
 from nbgrad.statistics import stats
 
+__all__ = ["Workload"]
+
 #: Processes whose median is taken.
 PROCESSES = 3
 

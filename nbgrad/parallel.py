@@ -12,6 +12,8 @@ from nbgrad.autodiff.grad import value_and_grad
 from nbgrad.compile.jit import jit
 from nbgrad.errors import ArgumentError, MissingToolError, ShapeError, ShardError, describe
 
+__all__ = ["map_grad"]
+
 
 def map_grad(fn, shards, client=None, *, grad_position=None):
     """A function of parameters that computes the sum over shards of `fn`, and its gradient.

@@ -18,7 +18,7 @@ sys.path.remove(str(DOCS / "scripts"))
 
 def test_every_public_namespace_has_a_page():
     others = {"nbgrad", "nbgrad.numpy", "nbgrad.numpy.linalg", "nbgrad.numpy.fft", "nbgrad.debug", "nbgrad.testing",
-              "nbgrad.cuda"}  # fmt: skip
+              "nbgrad.cuda", "nbgrad.mpi", "nbgrad.parallel", "nbgrad.benchmark"}  # fmt: skip
     of_scipy = {f"nbgrad.scipy.{name}" for name in nbgrad.scipy.SUBMODULES}
     assert set(public_names.NAMESPACES) == others | of_scipy
     listed = (DOCS / "reference/index.md").read_text()

@@ -32,6 +32,9 @@ NAMESPACES = {
     "nbgrad.debug": "debug",
     "nbgrad.testing": "testing",
     "nbgrad.cuda": "cuda",
+    "nbgrad.mpi": "mpi",
+    "nbgrad.parallel": "parallel",
+    "nbgrad.benchmark": "benchmark",
 }
 
 

@@ -250,7 +250,7 @@ def allgather(x, comm=None):
     Returns
     -------
     Array
-        Of shape (number of processes, *x.shape).
+        Of shape ``(number of processes, *x.shape)``.
 
     Raises
     ------
