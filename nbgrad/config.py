@@ -41,7 +41,8 @@ class Config:
         "_mpi_check", "_mpi_timeout", "_threads",
     )  # fmt: skip
 
-    def __init__(self, environ=os.environ):
+    def __init__(self, environ=None):
+        environ = os.environ if environ is None else environ  # no default: documentation shows those
         self._check_values = ()
         self.jit = _number(environ, "NBGRAD_JIT", 1)
         self.check_values = environ.get("NBGRAD_CHECK_VALUES") or ()

@@ -1,11 +1,14 @@
 """The reference of the site has every public name, with a text."""
 
 import importlib
+import inspect
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+import nbgrad as ng
 import nbgrad.scipy
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -38,6 +41,14 @@ def test_every_public_name_has_a_text(namespace):
             assert getattr(module, name).__doc__, f"{namespace}.{name} has no docstring"
         else:
             assert any(line.strip() for line in body), f"{namespace}.{name} is not described"
+
+
+def test_signatures_show_nothing_of_the_environment():
+    """Defaults are written out in the reference."""
+    modules = map(importlib.import_module, public_names.NAMESPACES)
+    functions = [getattr(module, name) for module in modules for name in module.__all__]
+    for shown in (type(ng.config), *filter(inspect.isfunction, functions)):
+        assert os.environ["PATH"] not in str(inspect.signature(shown))
 
 
 def test_the_build_warns_of_a_missing_name(monkeypatch):
