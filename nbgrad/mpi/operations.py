@@ -8,11 +8,12 @@ whatever MPI does and wherever they are needed.
 import numpy
 from mpi4py import MPI
 
-from nbgrad import graph
+from nbgrad import graph, shapes
 from nbgrad.effects import applied, effect
 from nbgrad.errors import ArgumentError, DtypeError, OptionError, ShapeError, describe
 from nbgrad.kernels.casting import astype
 from nbgrad.mpi import groups
+from nbgrad.runtime import pool
 
 #: Elements of all processes up to which each of them gathers all and adds up alone: one exchange, not two.
 GATHERED = 1 << 13
@@ -56,9 +57,16 @@ def _bytes(x):
     return [x, x.nbytes, MPI.BYTE]
 
 
+def _empty(shape, dtype):
+    """Memory that was used before, where there is much of it: fresh pages cost more than the exchange."""
+    bucket = pool.bucket(shapes.size(shape) * dtype.itemsize)
+    return numpy.empty(shape, dtype) if bucket is None else bucket.empty(shape, dtype)
+
+
 def _in_order(parts, ufunc):
     """Arrays of all ranks, one after the other."""
-    total = numpy.array(parts[0])
+    total = _empty(parts[0].shape, parts[0].dtype)
+    total[...] = parts[0]
     for part in parts[1:]:
         ufunc(total, part, out=total)
     return total
@@ -75,17 +83,17 @@ def _swapped(x):
 def _allreduce(x, op, fast, group):
     x = _ready("allreduce", x, group, _OPS.index(op), int(fast))
     if fast and x.dtype != numpy.float16:
-        made = numpy.empty_like(x)
+        made = _empty(x.shape, x.dtype)
         group.comm.Allreduce(x, made, getattr(MPI, op.upper()))
         return made
     if x.size * group.size <= GATHERED:
-        parts = numpy.empty((group.size, *x.shape), x.dtype)
+        parts = _empty((group.size, *x.shape), x.dtype)
         group.comm.Allgather(_bytes(x), [parts, x.nbytes, MPI.BYTE])
         return _in_order(parts, _UFUNCS[op])
     bounds = numpy.minimum(-(-x.size // group.size) * numpy.arange(group.size + 1), x.size)
     counts, starts = numpy.diff(bounds) * x.itemsize, bounds[:-1] * x.itemsize  # each process adds up a part
-    parts = numpy.empty((group.size, counts[group.rank] // x.itemsize), x.dtype)
-    own, whole = [counts[group.rank]] * group.size, numpy.empty_like(x)
+    parts = _empty((group.size, int(counts[group.rank]) // x.itemsize), x.dtype)
+    own, whole = [counts[group.rank]] * group.size, _empty(x.shape, x.dtype)
     group.comm.Alltoallv([x, counts, starts, MPI.BYTE], [parts, own, None, MPI.BYTE])
     group.comm.Allgatherv(_bytes(_in_order(parts, _UFUNCS[op])), [whole, counts, starts, MPI.BYTE])
     return whole
@@ -93,14 +101,14 @@ def _allreduce(x, op, fast, group):
 
 def _allgather(x, group):
     x = _ready("allgather", x, group)
-    parts = numpy.empty((group.size, *x.shape), x.dtype)
+    parts = _empty((group.size, *x.shape), x.dtype)
     group.comm.Allgather(_bytes(x), [parts, x.nbytes, MPI.BYTE])
     return parts
 
 
 def _reduce_scatter(x, group):
     x = _ready("reduce_scatter", x, group)
-    parts, size = numpy.empty_like(x), x.nbytes // group.size
+    parts, size = _empty(x.shape, x.dtype), x.nbytes // group.size
     group.comm.Alltoall([x, size, MPI.BYTE], [parts, size, MPI.BYTE])
     return _in_order(parts, numpy.add)
 
@@ -114,7 +122,7 @@ def _bcast(x, root, group):
 def _reduce_to(x, root, group):
     x = _ready("reduce_to", x, group, root)
     here = group.rank == root
-    parts = numpy.empty((group.size if here else 0, *x.shape), x.dtype)
+    parts = _empty((group.size if here else 0, *x.shape), x.dtype)
     group.comm.Gather(_bytes(x), [parts, x.nbytes, MPI.BYTE] if here else None, root)
     return _in_order(parts, numpy.add) if here else numpy.zeros_like(x)
 
