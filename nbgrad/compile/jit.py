@@ -541,6 +541,21 @@ class Results:
                 stack.append(make(parts))
         return stack[0]
 
+    def folded(self, array, other, nest):
+        """The nest as something else: of ``array(k)`` for arrays, ``other(value)`` and ``nest(kind, parts)``."""
+        stack = []
+        for kind, detail in self.steps:
+            if kind in (call.ARRAY, call.NDARRAY):
+                stack.append(array(detail))
+            elif kind == call.OBJECT:
+                stack.append(other(detail))
+            else:
+                count = detail[1] if kind == call.OTHER else detail
+                parts = stack[len(stack) - count :]
+                del stack[len(stack) - count :]
+                stack.append(nest(kind, parts))
+        return stack[0]
+
     def _add(self, value):
         """Steps for a value, inner parts first."""
         kind, parts = call.OBJECT, ()

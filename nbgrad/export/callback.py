@@ -6,6 +6,7 @@ and what the program writes is returned
 
 import ctypes
 import hashlib
+import math
 import re
 
 import numpy
@@ -13,6 +14,8 @@ from llvmlite import ir
 
 from nbgrad.compile import machine, native, remote
 from nbgrad.errors import ArgumentError, ShapeError
+from nbgrad.export.entry import emitted
+from nbgrad.export.formula import constant
 from nbgrad.export.names import identifiers
 
 _C = {
@@ -176,16 +179,14 @@ def adapted(make, signature):
     parameters = [Parameter(p, signature) for p in match[2].split(",") if p.strip() and p.strip() != "void"]
     program = make(())
     adapter = _Adapter(program, match[1], parameters)
-    untold = [program.traces.example[program.plan.open[k]] for k in adapter.open - set(adapter.known)]
+    untold = [program.traces.example[size] for k, size in enumerate(program.plan.open) if k not in adapter.known]
     if untold:  # nothing in the signature says how large these are
         program = make(tuple(untold))
         adapter = _Adapter(program, match[1], parameters)
     shown = f"{match[1]} ({', '.join(map(str, parameters))})"
     key = hashlib.sha256(f"{program.digest()}{shown}".encode()).hexdigest()
     code = native.Code(key, lambda symbol: remote.submit(adapter.text(symbol), machine.KERNELS))
-    returned = (
-        {"void": None, "int": ctypes.c_int}.get(match[1]) if match[1] in ("void", "int") else _C[_DTYPES[match[1]]]
-    )
+    returned = None if match[1] == "void" else _C[_DTYPES[match[1]]]
     return Callback(program, shown, code, returned, [p.ctypes() for p in parameters], adapter.user_data)
 
 
@@ -227,19 +228,17 @@ class _Adapter:
                     self._take(rest.pop(0), k, element, parameter)
                     element += 1
                 if k in counted:
-                    self.checks.append((counted[k], element))
+                    self.checks.append((counted[k], constant(element, len(program.plan.open))))
         for k, shape in zip(self.output_pointers, program.plan.shapes, strict=False):
             self._count(shape, counted.get(k))
-        self.rest = rest
         self.user_data = [(self.inputs[k][0], self.inputs[k][1].dtype, self.inputs[k][1].shape) for k in rest]
         if rest and self.data is None:
             self._misfit(
                 f"has no place for {', '.join(self.inputs[k][0] for k in rest)}, and no void * to read it from"
             )
-        free = {s for k in rest for s in self._variables(self.inputs[k][2])}
-        self.open = set(range(len(program.plan.open))) | free
-        for k in free:
-            self.known.pop(k, None)
+        for k in rest:  # of what is read from there nothing says how large it is
+            for size in self._variables(self.inputs[k][2]):
+                self.known.pop(size, None)
 
     def _results(self):
         return ", ".join(str(tuple(f.text(self.program.names) for f in s)) for s in self.program.plan.shapes)
@@ -275,10 +274,9 @@ class _Adapter:
         if len(shape) == 1:
             self.checks.append((count, shape[0]))
         elif not open_:
-            total = 1
-            for f in shape:
-                total *= f.at((0,) * len(self.program.plan.open))
-            self.checks.append((count, total))
+            none = (0,) * len(self.program.plan.open)
+            total = math.prod(f.at(none) for f in shape)
+            self.checks.append((count, constant(total, len(none))))
 
     def text(self, symbol):
         """The module, the program in it."""
@@ -291,9 +289,8 @@ class _Adapter:
         b = ir.IRBuilder(function.append_basic_block("entry"))
         wide = lambda k: b.sext(function.args[k], _WORD) if self.parameters[k].llvm() != _WORD else function.args[k]  # noqa: E731
         sizes = [wide(self.known[k]) for k in range(len(program.plan.open))]
-        whole = lambda f: self._whole(b, f, sizes)  # noqa: E731
         for count, expected in self.checks:
-            with b.if_then(b.icmp_signed("!=", wide(count), whole(expected)), likely=False):
+            with b.if_then(b.icmp_signed("!=", wide(count), emitted(b, expected, sizes)), likely=False):
                 self._fail(b)
         operands, at = [], 0
         for k, (_, value, _) in enumerate(self.inputs):
@@ -339,16 +336,3 @@ class _Adapter:
             b.ret(ir.Constant(ir.IntType(32), 0))
         else:
             b.ret_void()
-
-    @staticmethod
-    def _whole(b, formula, sizes):
-        if isinstance(formula, int):
-            return ir.Constant(_WORD, formula)
-        total = ir.Constant(_WORD, 0)
-        for powers, c in formula.terms:
-            term = ir.Constant(_WORD, c)
-            for size, p in zip(sizes, powers, strict=True):
-                for _ in range(p):
-                    term = b.mul(term, size)
-            total = b.add(total, term)
-        return total if formula.denominator == 1 else b.sdiv(total, ir.Constant(_WORD, formula.denominator))

@@ -197,17 +197,7 @@ class Entry:
         key = formula.key()
         found = self._formulas.get(key)
         if found is None:
-            b, total = self.builder, None
-            for powers, c in formula.terms:
-                term = self._constant(c)
-                for size, p in zip(self.sizes, powers, strict=True):
-                    for _ in range(p):
-                        term = b.mul(term, size)
-                total = term if total is None else b.add(total, term)
-            total = self._constant(0) if total is None else total
-            if formula.denominator != 1 and formula.form == "":
-                total = b.sdiv(total, self._constant(formula.denominator))
-            found = self._formulas[key] = total
+            found = self._formulas[key] = emitted(self.builder, formula, self.sizes)
         return found
 
     def _bits(self, number, dtype):
@@ -503,6 +493,20 @@ class Entry:
         for part, inner in zip(call.parts, filled.parts, strict=True):
             for deep, words in zip(part.launches, inner, strict=True):
                 self._check_status(deep, words)
+
+
+def emitted(builder, formula, sizes):
+    """The polynomial of a formula as an instruction."""
+    total = ir.Constant(_WORD, 0)
+    for powers, c in formula.terms:
+        term = ir.Constant(_WORD, c)
+        for size, p in zip(sizes, powers, strict=True):
+            for _ in range(p):
+                term = builder.mul(term, size)
+        total = builder.add(total, term)
+    if formula.denominator != 1 and formula.form == "":
+        total = builder.sdiv(total, ir.Constant(_WORD, formula.denominator))
+    return total
 
 
 def _jump(symbol, address):

@@ -158,22 +158,14 @@ def _array(dtype, shape, program):
 
 def places(results):
     """Where each output is in the results, as Python writes it: ``result``, ``result[1]['w']``."""
-    stack = []
-    for kind, detail in results.steps:
-        if kind in (calls.ARRAY, calls.NDARRAY):
-            stack.append([(detail, "")])
-        elif kind == calls.OBJECT:
-            stack.append(detail)
-        else:
-            count = detail[1] if kind == calls.OTHER else detail
-            parts = stack[len(stack) - count :]
-            del stack[len(stack) - count :]
-            if kind == calls.DICT:
-                named = [(repr(key), part) for key, part in zip(parts[::2], parts[1::2], strict=True)]
-            else:
-                named = list(enumerate(parts))
-            stack.append([(k, f"[{at}]{deep}") for at, part in named if isinstance(part, list) for k, deep in part])
-    (found,) = stack
+
+    def nest(kind, parts):
+        named = enumerate(parts)
+        if kind == calls.DICT:
+            named = ((repr(key), part) for key, part in zip(parts[::2], parts[1::2], strict=True))
+        return [(k, f"[{at}]{deep}") for at, part in named if isinstance(part, list) for k, deep in part]
+
+    found = results.folded(lambda k: [(k, "")], lambda value: value, nest)
     return [f"result{place}" for _, place in sorted(found)]
 
 

@@ -92,20 +92,12 @@ def _sizes(program, names):
 
 def _nest(program, text):
     """The results as an expression."""
-    stack = []
-    for kind, detail in program.results.steps:
-        if kind in (calls.ARRAY, calls.NDARRAY):
-            stack.append(text[detail])
-        elif kind == calls.OBJECT:
-            stack.append(_Object(detail))
-        else:
-            count = detail[1] if kind == calls.OTHER else detail
-            parts = stack[len(stack) - count :]
-            del stack[len(stack) - count :]
-            if kind == calls.DICT:
-                parts = parts[1::2]
-            stack.append(f"({''.join(_text(p, program) + ', ' for p in parts)})")
-    return _text(stack[0], program)
+
+    def nest(kind, parts):
+        values = parts[1::2] if kind == calls.DICT else parts
+        return f"({''.join(_text(p, program) + ', ' for p in values)})"
+
+    return _text(program.results.folded(text.__getitem__, _Object, nest), program)
 
 
 class _Object:

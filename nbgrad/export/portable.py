@@ -81,17 +81,9 @@ class Source:
     def __init__(self, source, names=None, text=None):
         self.source, self.names, self.text = source, names or {}, text
 
-    def ready(self):
-        """There is nothing to wait for."""
-        return True
-
 
 class PortableLowering(Lowering):
     """A simplified graph on its way to launches that are the same for all sizes but for their numbers."""
-
-    def __init__(self, inputs, captured, outputs):
-        self._arena_inside = {}
-        super().__init__(inputs, captured, outputs)
 
     # ------------------------------------------------------------ code
 
@@ -153,10 +145,6 @@ class PortableLowering(Lowering):
             # one part, which is the whole: what it makes is the result
             words[at["mode"]], words[at["grain"]], launch.total = 1, 1, kernel.length
         self.launches.append(launch)
-
-    def _rows(self, unit, readers):
-        super()._rows(unit, readers)
-        self.launches[-1].cost = 1
 
     def _add(self, launch, reads, writes, total, grain, cost):
         launch.reads, launch.writes = [v.origin for v in reads], [v.origin for v in writes]

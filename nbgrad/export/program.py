@@ -45,6 +45,8 @@ class NativeProgram:
     names, minima : list of str, list of int
         What the open sizes are called, and their least values.
     outputs : list of dtype
+    layout : Layout
+        Of its intermediate values.
     results : nbgrad.compile.jit.Results
         How the results are made of the outputs.
     code : nbgrad.compile.native.Code
@@ -56,8 +58,8 @@ class NativeProgram:
         self._use(Plan(traces, fixed))
         if self.plan.open:
             try:
-                for sizes in self._others():
-                    self._compared(sizes)
+                for sizes, most in self._others():
+                    self._compared(sizes, most)
             except Exception as error:  # the function was not written for other sizes, and did not say so when traced
                 self._use(Plan(traces, fixed=True))
                 reason = f"at another size: {error}".splitlines()[0]
@@ -66,13 +68,16 @@ class NativeProgram:
             with contextlib.suppress(Incomparable):
                 self._compared(())
         example = self._example()
-        self.minima = [self._least(k, example) for k in range(len(example))]
-        self.code = self._compiled()
+        least = [self._least(k, example) for k in range(len(example))]
+        if least != self.minima:
+            self.minima = least
+            self.code = self._compiled()
 
     # ------------------------------------------------------------ code
 
     def _use(self, plan):
         self.plan, self.outputs, count = plan, [n.dtype for n in plan.outputs], len(plan.open)
+        self.layout = Layout(plan)
         self.names = list(LETTERS[:count]) + [f"n{k}" for k in range(len(LETTERS), count)]
         self.minima = [1] * count
         self._outside = self._only_numba()
@@ -145,7 +150,7 @@ class NativeProgram:
 
     def space(self):
         """The bytes of intermediate values as an expression of the sizes; None where they are always on the stack."""
-        layout = Layout(self.plan)
+        layout = self.layout
         if layout.bytes is not None:
             return str(layout.bytes + ALIGNMENT) if layout.bytes > STACK else None
         parts = [f"({s.text(self.names)} + {ALIGNMENT - 1}) // {ALIGNMENT} * {ALIGNMENT}" for s in layout.slots]
@@ -159,7 +164,7 @@ class NativeProgram:
             ctypes.c_int32, *[ctypes.c_void_p] * (len(arrays) + len(outs)), *[ctypes.c_int64] * len(sizes),
             ctypes.c_void_p,
         )(self.address)  # fmt: skip
-        space = _roomy((sum(max(s.at(sizes), 0) + ALIGNMENT for s in Layout(self.plan).slots) + ALIGNMENT,), _BYTES)
+        space = _roomy((sum(max(s.at(sizes), 0) + ALIGNMENT for s in self.layout.slots) + ALIGNMENT,), _BYTES)
         return function(*(a.ctypes.data for a in (*arrays, *outs)), *sizes, space.ctypes.data), outs
 
     def _check_extents(self, sizes, outputs):
@@ -173,15 +178,10 @@ class NativeProgram:
             raise KernelError(f"{self.call}: the program has no meaning at sizes {sizes}")
 
     def _others(self):
-        """Sizes at which the program is tried besides small ones: those of the example, and larger ones."""
+        """Sizes at which the program is tried besides small ones, each with the most elements of an array, or None."""
         example = self._example()
-        large = [(*example[:k], _FAR, *example[k + 1 :]) for k in range(len(example))]
-        return [tuple(_ELSEWHERE + 7 * k for k in range(len(example))), example, *filter(self._is_light, large)]
-
-    def _is_light(self, sizes):
-        """Whether the interpreter does not take long."""
-        outputs = self.traces.at(self._every(sizes)).program._graph[2]
-        return max(size(n.shape) for n in graph.topological(outputs)) <= _LIGHT
+        large = [((*example[:k], _FAR, *example[k + 1 :]), _LIGHT) for k in range(len(example))]
+        return [(tuple(_ELSEWHERE + 7 * k for k in range(len(example))), None), (example, None), *large]
 
     def _every(self, sizes):
         """All sizes, of which some are open."""
@@ -196,9 +196,7 @@ class NativeProgram:
     def _least(self, k, example):
         """The least value of a size for which results are right, as are those of all larger ones that are tried."""
         least = example[k]
-        for n in sorted({*_SMALL, example[k]}, reverse=True):
-            if n > example[k]:
-                continue
+        for n in sorted((n for n in _SMALL if n < example[k]), reverse=True):
             try:
                 self._compared((*example[:k], n, *example[k + 1 :]))
             except Exception:  # whatever a function does at sizes that it was not written for
@@ -206,10 +204,13 @@ class NativeProgram:
             least = n
         return least
 
-    def _compared(self, sizes):
+    def _compared(self, sizes, most=None):
+        """KernelError where program and interpreter differ; nothing is done if arrays have more than `most` elements."""
         every = self._every(sizes)
-        arrays = [_moved(a) for a in self.traces.arguments_at(every)]
         inputs, captured, outputs = self.traces.at(every).program._graph
+        if most is not None and max(size(n.shape) for n in graph.topological(outputs)) > most:
+            return
+        arrays = [_moved(a) for a in self.traces.arguments_at(every)]
         self._check_extents(sizes, outputs)
         interpreter = Interpreter(inputs, captured, outputs)
         try:

@@ -13,6 +13,7 @@ from nbgrad.errors import ArgumentError, MissingRuleError, ShapeError, describe
 from nbgrad.extension.arrays import ArrayKernel
 from nbgrad.extension.calls import unused
 from nbgrad.extension.opaque import opaque
+from nbgrad.kernels._intrinsics import Emission, Intrinsic
 from nbgrad.kernels.casting import identity
 from nbgrad.primitive import Missing, elementwise
 
@@ -96,37 +97,28 @@ def _of_text(obj, name):
 # ---------------------------------------------------------------- functions of C
 
 
-class Address:
+class Address(Intrinsic):
     """A function of C, of doubles, as an intrinsic that kernel texts call."""
+
+    __slots__ = ()
 
     def __init__(self, name, address, arity, skip):
         from nbgrad.compile import loader
 
-        self.name, self._built = name, None
         symbol = f"nbgrad_c_{hashlib.sha256(name.encode()).hexdigest()[:16]}_{arity}{'s' * skip}"
         loader.provide(symbol, address)
 
         def build():
             return _emission(symbol, arity, skip)
 
-        self.build = build
-
-    def emission(self):
-        """As of an intrinsic."""
-        if self._built is None:
-            self._built = self.build()
-        return self._built
-
-    def compiled(self):
-        """As of an intrinsic."""
-        return self.emission().numba()
+        super().__init__(build)
+        self.name = name
 
 
 def _emission(symbol, arity, skip):
     from llvmlite import ir
 
     from nbgrad.compile.translate import Unsupported
-    from nbgrad.kernels._intrinsics import Emission
 
     def emit(builder, context, kinds, *values):
         if getattr(builder.module, "nbgrad_target", "cpu") != "cpu":
