@@ -205,7 +205,7 @@ class NativeProgram:
         return least
 
     def _compared(self, sizes, most=None):
-        """KernelError where program and interpreter differ; nothing is done if arrays have more than `most` elements."""
+        """KernelError where program and interpreter differ; arrays of more than `most` elements are left alone."""
         every = self._every(sizes)
         inputs, captured, outputs = self.traces.at(every).program._graph
         if most is not None and max(size(n.shape) for n in graph.topological(outputs)) > most:
